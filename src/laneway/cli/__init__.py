@@ -1,0 +1,61 @@
+"""The command line: one module a verb, one place where errors become exit codes.
+
+Exit codes: 0 done (or route), 1 failed, 2 usage, 3 refuse, 4 hold, 5 invalid policy file.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from laneway import __version__
+from laneway.cli.demo import demo
+from laneway.cli.explain import explain
+from laneway.cli.init import init
+from laneway.cli.log import log
+from laneway.cli.output import err
+from laneway.cli.review import review
+from laneway.cli.serve import serve
+from laneway.cli.why import why
+from laneway.errors import LanewayError, PolicyError, UsageError
+
+__all__ = ["main"]
+
+
+class _Root(click.Group):
+    """Maps Laneway's errors to exit codes, so that no command prints a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PolicyError as error:
+            for problem in error.problems:
+                err.print(f"{problem}", style="red", soft_wrap=True)
+            ctx.exit(5)
+        except UsageError as error:
+            err.print(f"laneway: {error}", style="red", soft_wrap=True)
+            ctx.exit(2)
+        except (LanewayError, OSError) as error:
+            err.print(f"laneway: {error}", style="red", soft_wrap=True)
+            ctx.exit(1)
+        except BrokenPipeError:
+            ctx.exit(1)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them."""
+        return list(self.commands)
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="laneway")
+def main() -> None:
+    """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
+
+
+for _command in (demo, init, serve, explain, why, log, review):
+    main.add_command(_command)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""demo: the real thing in a minute, with what it decided and why."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+
+import click
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from laneway.cli.init import SERVICES
+from laneway.cli.output import as_json, err, grid, json_option, out
+from laneway.cli.review import print_review, read_review
+from laneway.cli.why import print_story
+from laneway.demo.play import Played, play
+from laneway.policy_file import load
+from laneway.store import Reader
+
+__all__ = ["demo"]
+
+
+@click.command()
+@click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path("laneway-demo"), show_default=True,
+              help="Where policy and log of the demo go.")  # fmt: skip
+@json_option
+def demo(directory: Path, json_: bool) -> None:
+    """Play a dozen requests against a real model on this machine, and show each route and why."""
+    started = time.monotonic()
+    own = next((s.key for s in SERVICES if s.kind == "premium" and os.environ.get(s.key)), None)
+    premium = f"your own service, by {own}" if own else "a SCRIPTED STAND-IN on this machine: its answers were written beforehand"
+    rows: list[Played] = []
+    with Live(console=err, transient=True, refresh_per_second=8) as live:
+        played = asyncio.run(
+            play(
+                directory,
+                on_step=lambda what: live.update(_screen(rows, what)),
+                on_played=rows.append,
+            )
+        )
+    if json_:
+        as_json([{"id": p.id, "title": p.ask.title, "sensitivity": p.sensitivity, "route": p.route, "why": p.rule,
+                  "result": p.result, "ms": p.ms, "cost": p.cost} for p in played])  # fmt: skip
+        return
+    out.print("home: SmolLM2-135M-Instruct, a real model on this machine (it proves plumbing, not quality)")
+    out.print(f"premium: {premium}\n")
+    out.print(_table(played))
+    log = directory / "laneway.db"
+    weak = next((p.id for p in played if "weak >" in p.route), played[0].id)
+    out.print(f"\n$ laneway why {weak}", style="bold")
+    with closing(Reader.open(log)) as reader:
+        story = reader.story(weak)
+        assert story is not None
+        print_story(story, load(directory / "laneway.yaml"))
+    out.print("\n$ laneway review", style="bold")
+    print_review(read_review(log, None), "all")
+    out.print(f"\nDone in {time.monotonic() - started:.1f} s. What to try next:", style="bold")
+    policy = directory / "laneway.yaml"
+    for command in (f"laneway why --policy {policy} {played[-1].id}", f"laneway explain --policy {policy} --all",
+                    f"laneway log --policy {policy} verify", "laneway init my-policy"):  # fmt: skip
+        out.print(f"  {command}", soft_wrap=True)
+
+
+def _screen(rows: list[Played], what: str) -> Table:
+    screen = Table.grid()
+    if rows:
+        screen.add_row(_table(rows))
+    screen.add_row(Spinner("dots", text=what))
+    return screen
+
+
+def _table(rows: list[Played]) -> Table:
+    table = grid("#", "request", "class", "route", "why", "result", "ms", "USD")
+    for i, p in enumerate(rows, start=1):
+        table.add_row(str(i), f"{p.ask.field}: {p.ask.title}", p.sensitivity, p.route, p.rule, p.result, str(p.ms),
+                      f"{p.cost:.5f}" if p.cost else "0")  # fmt: skip
+    return table

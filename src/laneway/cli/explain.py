@@ -1,0 +1,165 @@
+"""explain: what the policy would do with a request, without calling any lane."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from laneway.classify import classify
+from laneway.cli.output import as_json, err, grid, json_option, out, policy_option
+from laneway.decide import decide, walled
+from laneway.decision import Decision, Reason, Route
+from laneway.errors import RequestError, UsageError, did_you_mean, shown
+from laneway.explain import EXIT, contract, headline, reason_parts, signal_lines
+from laneway.facts import Facts
+from laneway.policy import Policy
+from laneway.policy_file import load
+from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Ask, Evidence, Signals
+from laneway.wire import openai
+
+__all__ = ["explain", "print_decision"]
+
+
+@click.command()
+@policy_option
+@click.option("--request", "request_file", type=click.Path(path_type=Path), help="A client's request body (JSON).")
+@click.option("--model", help="What the client asks for: auto, a workload, or lane/NAME.")
+@click.option("--sensitivity", help="A class of the policy.")
+@click.option("--difficulty", help="routine, hard or unknown.")
+@click.option("--stakes", help="normal or high.")
+@click.option("--latency", help="interactive, background or batch.")
+@click.option("--ceiling", type=float, help="Money that the request may cost.")
+@click.option("--workload", help="A workload of the policy.")
+@click.option("--team", help="The asking team.")
+@click.option("--region", help="The asking region.")
+@click.option("--tokens", type=click.IntRange(0), help="Input tokens.")
+@click.option("--needs", multiple=True, help="tools, vision, audio, pdf, json or context; may be repeated.")
+@click.option("--fact", "facts", multiple=True, metavar="NAME=VALUE", help="A fact that the policy declares.")
+@click.option("--all", "all_", is_flag=True, help="Print every class and lane instead of one request.")
+@json_option
+@click.pass_context
+def explain(ctx: click.Context, policy_path: Path, all_: bool, json_: bool, **flags: Any) -> None:
+    """Say what the policy would do with a request, and why. Calls no lane.
+
+    Exit code: 0 route, 3 refuse, 4 hold, 5 invalid policy file.
+    """
+    policy = load(policy_path)
+    today = Facts(today=datetime.datetime.now(datetime.UTC).date())
+    if all_:
+        _print_table(policy, today, json_=json_)
+        return
+    ask, signals = _asked(policy, flags)
+    decision = decide(policy, ask, signals, today)
+    if json_:
+        as_json(contract(decision, signals, policy.hash))
+    else:
+        print_decision(decision, signals, policy)
+    ctx.exit(EXIT[type(decision)])
+
+
+def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
+    """Ask and Signals from the request file, if any, then from the flags, which win."""
+    body = b'{"model":"auto","messages":[]}'
+    if flags["request_file"] is not None:
+        body = flags["request_file"].read_bytes()
+    labels = {f"laneway-{name}": flags[name] for name in ("sensitivity", "workload", "stakes", "latency", "team", "region")
+              if flags[name] is not None}  # fmt: skip
+    for fact in flags["facts"]:
+        name, equals, value = fact.partition("=")
+        if not equals:
+            raise UsageError(f"--fact takes NAME=VALUE, not `{shown(fact)}`")
+        labels[f"laneway-fact-{name}"] = value
+    try:
+        request = openai.read(body, labels)
+        model = flags["model"] or request.model
+        request = type(request)(**{f: getattr(request, f) for f in request.__slots__} | {"model": model})
+        ask, signals = classify(policy, request)
+    except RequestError as error:
+        raise UsageError(str(error)) from None
+    return ask, _overridden(signals, flags, from_file=flags["request_file"] is not None)
+
+
+def _overridden(signals: Signals, flags: dict[str, Any], *, from_file: bool) -> Signals:
+    given: dict[str, Any] = {} if from_file else {"tokens": 0}
+    for name, known in (("difficulty", DIFFICULTIES), ("stakes", STAKES), ("latency", LATENCIES)):
+        if flags[name] is not None:
+            given[name] = _known(f"--{name}", flags[name], known)
+    if flags["ceiling"] is not None:
+        if not (math.isfinite(flags["ceiling"]) and flags["ceiling"] >= 0):
+            raise UsageError("--ceiling takes an amount of money, 0 or more")
+        given["ceiling"] = flags["ceiling"]
+    if flags["tokens"] is not None:
+        given["tokens"] = flags["tokens"]
+    if flags["needs"]:
+        words = [word for value in flags["needs"] for word in value.split(",")]
+        given["needs"] = tuple(_known("--needs", word, NEEDS) for word in words)
+    stated = tuple(Evidence(n, f"flag --{n}", "stated", str(v)) for n, v in given.items() if flags.get(n))
+    kept = tuple(e for e in signals.evidence if e.signal not in given)
+    return msgspec.structs.replace(signals, **given, evidence=kept + stated)
+
+
+def _known(flag: str, word: str, known: tuple[str, ...]) -> str:
+    if word not in known:
+        raise UsageError(f"{flag}: unknown value `{shown(word)}`{did_you_mean(word, known)}")
+    return word
+
+
+def print_decision(decision: Decision, signals: Signals, policy: Policy | None, currency: str = "") -> None:
+    """A decision for people: the headline, the signals, why, and every lane that was rejected."""
+    currency = policy.currency if policy else currency
+    style = {Route: "bold green"}.get(type(decision), "bold yellow")
+    out.print(headline(decision, currency), style=style, soft_wrap=True)
+    table = grid("signal", "value", "from", title="\nSignals")
+    for row in signal_lines(signals):
+        table.add_row(*row)
+    out.print(table)
+    _print_reasons("\nWhy", decision.reasons)
+    if decision.rejected:
+        _print_reasons("\nRejected lanes", decision.rejected)
+
+
+def _print_reasons(title: str, reasons: tuple[Reason, ...]) -> None:
+    out.print(title, style="bold")
+    table = Table.grid(padding=(0, 1))
+    for reason in reasons:
+        effect, rule = reason_parts(reason)
+        table.add_row("  -", Text.assemble(effect, "\n", (rule, "dim")))
+    out.print(table)
+
+
+def _print_table(policy: Policy, today: Facts, *, json_: bool) -> None:
+    """Class x lane for unlabelled, routine work: its place in the plan, or why not."""
+    rows = []
+    for data_class in reversed(policy.classes):
+        signals = Signals(sensitivity=data_class)
+        decision = decide(policy, Ask(), signals, today)
+        wall = walled(policy, today.today)[data_class]
+        cells = {lane: _cell(lane, decision, lane in wall.admitted) for lane in policy.lanes}
+        rows.append({"sensitivity": data_class, "decision": contract(decision, signals, "")["decision"], "lanes": cells})
+    if json_:
+        as_json({"policy_hash": policy.hash, "classes": rows})
+        return
+    table = grid("class", *policy.lanes, title=f"{policy.name}: routine, normal-stakes work without a workload")
+    for row in rows:
+        table.add_row(str(row["sensitivity"]), *row["lanes"].values())  # type: ignore[attr-defined]
+    out.print(table)
+    err.print("`laneway explain --sensitivity CLASS [...]` gives the reasons.", style="dim")
+
+
+def _cell(lane: str, decision: Decision, admitted: bool) -> str:
+    if not admitted:
+        return "never"
+    if not isinstance(decision, Route):
+        return "after approval" if any(r.lane == lane for r in decision.reasons) else "shut"
+    if lane in decision.lanes:
+        place = decision.lanes.index(lane)
+        also = " + weak answers" if place and lane in decision.escalate else ""
+        return "first" if place == 0 else f"fallback {place}{also}"
+    return "weak answers" if lane in decision.escalate else "shut"

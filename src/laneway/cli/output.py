@@ -1,0 +1,53 @@
+"""What every command shares: consoles, JSON output, and the options that find the policy and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["as_json", "default_log", "err", "grid", "json_option", "log_option", "out", "policy_option"]
+
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "json_", is_flag=True, help="Print one JSON object, for scripts.")
+policy_option = click.option(
+    "--policy", "policy_path", type=click.Path(path_type=Path), default=Path("laneway.yaml"), show_default=True,
+    envvar="LANEWAY_POLICY", help="The policy file.",
+)  # fmt: skip
+log_option = click.option(
+    "--log", "log_path", type=click.Path(path_type=Path), default=None, envvar="LANEWAY_LOG",
+    help="The log file; default: laneway.db beside the policy.",
+)  # fmt: skip
+
+
+def default_log(policy: Path, log: Path | None) -> Path:
+    """The log that was named, or the one beside the policy."""
+    return log if log is not None else policy.parent / "laneway.db"
+
+
+def as_json(value: object) -> None:
+    """One JSON value on standard output, without colour or wrapping."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def grid(*headings: str, title: str | None = None) -> Table:
+    """A table that reads well on a terminal and in a file."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=i == 0)
+    return table
+
+
+def styled(text: str, style: str) -> Text:
+    """Text of one style; plain where the output is not a terminal."""
+    return Text(text, style=style)

@@ -1,0 +1,75 @@
+"""review: the three questions, as three tables."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from laneway.cli.output import as_json, default_log, grid, json_option, log_option, out, policy_option
+from laneway.errors import UsageError, shown
+from laneway.report import Recorded, Review, Row
+from laneway.report import review as reviewed
+from laneway.store import Reader
+
+__all__ = ["print_review", "read_review", "review"]
+
+_QUESTIONS = (
+    ("What escalated?", "escalated"),
+    ("Which cheap answers were rejected?", "rejected"),
+    ("Which fallbacks fired?", "fallbacks"),
+)
+
+
+@click.command()
+@policy_option
+@log_option
+@click.option("--since", default="7d", show_default=True, help="How far back: 7d, 24h, 30m, or `all`.")
+@json_option
+def review(policy_path: Path, log_path: Path | None, since: str, json_: bool) -> None:
+    """Answer the three questions: what escalated, which cheap answers were rejected, which fallbacks fired."""
+    found = read_review(default_log(policy_path, log_path), _since(since))
+    if json_:
+        as_json({"since": since, "requests": found.requests, "statuses": found.statuses}
+                | {key: [row._asdict() for row in getattr(found, key)] for _, key in _QUESTIONS})  # fmt: skip
+    else:
+        print_review(found, since)
+
+
+def read_review(log: Path, since: datetime.datetime | None) -> Review:
+    """The review of the log at `log`."""
+    with closing(Reader.open(log)) as reader:
+        return reviewed(
+            Recorded(s.id, s.opening, tuple(i.entry for i in s.intents), s.outcome.entry if s.outcome else None)
+            for s in reader.stories(since)
+        )
+
+
+def print_review(found: Review, since: str) -> None:
+    """Three tables under their questions."""
+    statuses = ", ".join(f"{count} {status}" for status, count in sorted(found.statuses.items())) or "nothing"
+    frame = "of all time" if since == "all" else f"of the last {since}"
+    out.print(f"Review {frame}: {found.requests} requests: {statuses}", style="bold")
+    for question, key in _QUESTIONS:
+        out.print(f"\n{question}", style="bold")
+        rows: list[Row] = getattr(found, key)
+        if not rows:
+            out.print("  none")
+            continue
+        table = grid("lane", "cause", "times", "workload", "rule", "example")
+        for row in rows:
+            table.add_row(row.lane, row.cause, str(row.count), row.workload, row.rule, row.example)
+        out.print(table)
+
+
+def _since(text: str) -> datetime.datetime | None:
+    if text == "all":
+        return None
+    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if match is None:
+        raise UsageError(f"--since takes 30m, 24h, 7d or `all`, not `{shown(text)}`")
+    length = datetime.timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
+    return datetime.datetime.now(datetime.UTC) - length

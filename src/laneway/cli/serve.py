@@ -1,0 +1,40 @@
+"""serve: run the endpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from laneway.cli.output import as_json, default_log, err, json_option, log_option, policy_option
+from laneway.gateway import Gateway
+from laneway.policy_file import load
+from laneway.server.app import run
+
+__all__ = ["serve"]
+
+
+@click.command()
+@policy_option
+@log_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@click.option("--port", default=4180, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
+@json_option
+def serve(policy_path: Path, log_path: Path | None, host: str, port: int, json_: bool) -> None:
+    """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy."""
+    policy = load(policy_path)
+    log = default_log(policy_path, log_path)
+
+    def ready(gateway: Gateway, port: int) -> None:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        if json_:
+            as_json({"url": url, "policy_hash": policy.hash, "log": str(log), "closed": gateway.closed})
+        err.print(f"Laneway answers at {url} by {policy_path} (policy {policy.hash[:12]}), log {log}", soft_wrap=True)
+        for lane in policy.lanes.values():
+            state = gateway.closed.get(lane.name)
+            err.print(f"  {lane.name}: {lane.model} at {lane.url}" + (f" - CLOSED: {state}" if state else ""),
+                      style="yellow" if state else None, soft_wrap=True)  # fmt: skip
+        if gateway.log.closed:
+            err.print(f"  {gateway.log.closed} requests of an earlier run were closed as interrupted", style="yellow")
+
+    run(policy, log, host=host, port=port, on_ready=ready)

@@ -1,0 +1,97 @@
+"""why: the whole story of one recorded request."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from laneway.cli.explain import print_decision
+from laneway.cli.output import as_json, default_log, err, json_option, log_option, out, policy_option
+from laneway.errors import LogError, shown
+from laneway.explain import attempt_line, money, story_contract
+from laneway.policy import Policy
+from laneway.policy_file import parse
+from laneway.store import Reader, Story
+
+__all__ = ["print_story", "why"]
+
+
+@click.command()
+@click.argument("id", default="last")
+@policy_option
+@log_option
+@json_option
+@click.pass_context
+def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, json_: bool) -> None:
+    """Say why request ID went where it went: rule, lanes, attempts, verdict, cost, times.
+
+    ID is the answer's Laneway-Decision header, the start of one, or `last`. The policy that decided is
+    read from the log, so an old decision is explained by the rules of its day.
+    """
+    with closing(Reader.open(default_log(policy_path, log_path))) as reader:
+        story = reader.story(id)
+        if story is None:
+            near = reader.nearest(id)
+            err.print(f"no request `{shown(id)}` in the log" + (f"; the nearest is {near}" if near else ""), style="red")
+            ctx.exit(1)
+        policy = _archived(reader, story)
+    if json_:
+        as_json(story_contract(story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)))
+    else:
+        print_story(story, policy)
+
+
+def _archived(reader: Reader, story: Story) -> Policy:
+    text = reader.policy_text(story.opening.policy)
+    if text is None:
+        raise LogError(f"the log does not hold policy {story.opening.policy[:12]}; run `laneway log verify`")
+    return parse(text, f"policy {story.opening.policy[:12]}")
+
+
+def times(story: Story) -> dict[str, object]:
+    """When it was, and how long it took in milliseconds."""
+    first = story.intents[0] if story.intents else story.outcome
+    assert first is not None
+    made: dict[str, object] = {"at": first.at.isoformat(timespec="milliseconds")}
+    if story.outcome is not None:
+        made |= {"ended_at": story.outcome.at.isoformat(timespec="milliseconds"), "total_ms": story.outcome.entry.total_ms}
+    return made
+
+
+def _started(story: Story) -> list[dict[str, object]]:
+    return [{"lane": i.lane, "why": i.why, "result": "open", "at": at.isoformat(timespec="milliseconds")}
+            for at, i in story.intents]  # fmt: skip
+
+
+def print_story(story: Story, policy: Policy) -> None:
+    """One request as a page of text."""
+    opening, when = story.opening, times(story)
+    outcome = story.outcome.entry if story.outcome else None
+    asked = "a stream" if opening.stream else "an answer"
+    out.print(f"{story.id}: asked `{opening.model}` for {asked} at {when['at']}", style="bold", soft_wrap=True)
+    print_decision(opening.decision, opening.signals, policy)
+    out.print("\nWhat happened", style="bold")
+    for number, (_, intent) in enumerate(story.intents, start=1):
+        attempts = outcome.attempts if outcome else ()
+        if number <= len(attempts):
+            cause = f" [after {intent.cause}]" if intent.cause else ""
+            out.print(f"  {number}. {attempt_line(attempts[number - 1], policy.currency)}{cause}")
+        else:
+            out.print(f"  {number}. {intent.lane} ({intent.why}): no end on record")
+    if outcome is None:
+        out.print("  It is still running, or its server was killed and not started again.", style="yellow")
+        return
+    ended = f"  {outcome.status}" + (f" by {outcome.lane}" if outcome.lane else "")
+    ended += f" ({outcome.code})" if outcome.code else ""
+    if outcome.verdict is not None:
+        failed = f", failed: {', '.join(outcome.verdict.failed)}" if outcome.verdict.failed else ""
+        after = ", after release" if outcome.verdict.released and failed else ""
+        ended += f"; verdict {outcome.verdict.verdict}{failed}{after}"
+    cost = "" if outcome.cost is None else f", cost {money(outcome.cost, policy.currency)}"
+    style = "green" if outcome.status == "answered" else "yellow"
+    out.print(f"{ended}; {outcome.total_ms:.0f} ms in total{cost}", style=style)
+    where = json.dumps(policy.name, ensure_ascii=False)
+    out.print(f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…")

@@ -1,0 +1,117 @@
+"""Every error Laneway raises on purpose.
+
+    LanewayError
+    ├── PolicyError        the policy file cannot be used (exit 5); holds Problems with file:line:column
+    ├── RequestError       the client's request cannot be used (HTTP 4xx)
+    ├── LaneError          one attempt at one lane failed; says whether another lane may be tried
+    ├── GuardError         the egress guard stopped bytes that were about to leave
+    ├── LogError           the log cannot be written or read: fail closed (HTTP 503)
+    └── UsageError         the command line asks for something impossible (exit 2)
+
+No message ever holds prompt text, an answer, or a secret: values that a client sent are shown only
+where they name a thing of the policy (a lane, a class), and then shortened by `shown`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "GuardError",
+    "LaneError",
+    "LanewayError",
+    "LogError",
+    "PolicyError",
+    "Problem",
+    "RequestError",
+    "UsageError",
+    "did_you_mean",
+    "shown",
+]
+
+
+def shown(value: object, limit: int = 40) -> str:
+    """`value` for an error message: printable characters only, at most `limit` of them."""
+    text = "".join(c if c.isprintable() else "?" for c in str(value)[: limit + 1])
+    return text[: limit - 1] + "…" if len(text) > limit else text
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint such as ``; did you mean `lanes`?``, or the known words, or nothing."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    return f"; known here: {', '.join(names)}" if 0 < len(names) <= 30 else ""
+
+
+class LanewayError(Exception):
+    """The root: catch it to catch everything Laneway raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a policy file. `line` and `column` count from 1; 0 means the whole file."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.message}"
+
+
+class PolicyError(LanewayError):
+    """The policy file cannot be used. `problems` lists everything found, in file order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class RequestError(LanewayError):
+    """The client's request cannot be used. `status` is the HTTP status, `code` is stable."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
+        self.status = status
+        self.code = code
+        self.param = param
+        super().__init__(message)
+
+
+Cause = Literal["error", "rate-limit", "late", "invalid"]
+
+
+class LaneError(LanewayError):
+    """One attempt at a lane failed.
+
+    `cause` is `error`, `rate-limit` or `late` where another lane may be tried, `invalid` where the lane
+    called the request itself wrong. `retry` says that the same lane may be asked once more. `sent` says
+    that the answer's first byte had already arrived.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, cause: Cause = "error", retry: bool = False, sent: bool = False
+    ) -> None:
+        self.code = code
+        self.cause = cause
+        self.retry = retry
+        self.sent = sent
+        super().__init__(message)
+
+
+class GuardError(LanewayError):
+    """The egress guard stopped a call that the wall does not allow: a defect of ours, never the client's."""
+
+
+class LogError(LanewayError):
+    """The log cannot be written or read. Nothing is answered without it."""
+
+
+class UsageError(LanewayError):
+    """The command line asks for something impossible."""

@@ -1,0 +1,139 @@
+"""explain: a Decision or a recorded story in, plain sentences and the scripts' JSON contract out.
+
+Every sentence cites the rule's own words (`says`). Pure; the CLI only prints what is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from laneway.decision import Decision, Hold, Reason, Refuse, Route
+from laneway.record import Attempt, Opening, Outcome
+from laneway.signals import Evidence, Signals
+
+__all__ = ["EXIT", "attempt_line", "contract", "headline", "money", "reason_parts", "signal_lines", "story_contract"]
+
+EXIT = {Route: 0, Refuse: 3, Hold: 4}
+"""Exit codes of `explain`, by decision."""
+
+
+def contract(decision: Decision, signals: Signals, policy_hash: str) -> dict[str, object]:
+    """The JSON object that `explain --json` prints; `why --json` adds to it. Keys are stable."""
+    route = decision if isinstance(decision, Route) else None
+    return {
+        "decision": _kind(decision),
+        "lanes": list(_all_lanes(route)) if route else [],
+        "rejected": [{"lane": r.lane, "rule": r.rule, "reason": r.effect, "code": r.code, "says": r.says,
+                      "signal": r.signal} for r in decision.rejected],
+        "reasons": [msgspec.to_builtins(r) | {"says": r.says} for r in decision.reasons],
+        "signals": msgspec.to_builtins(signals),
+        "release": "none" if isinstance(decision, Refuse) else decision.release,
+        "estimated_cost": route.estimated_cost if route else None,
+        "policy_hash": policy_hash,
+        "plan": _plan(route) if route else None,
+    }  # fmt: skip
+
+
+def _all_lanes(route: Route) -> Iterator[str]:
+    yield from route.lanes
+    yield from (lane for lane in route.escalate if lane not in route.lanes)
+
+
+def _plan(route: Route) -> dict[str, object]:
+    return {
+        "first": route.lanes[0],
+        "fallback": list(route.lanes[1:]),
+        "on_failure": route.on_failure,
+        "escalate": list(route.escalate),
+        "on_weak": route.on_weak,
+        "evidence": route.evidence,
+        "first_byte": route.first_byte,
+        "total": route.total,
+        "output_caps": route.caps,
+    }
+
+
+def story_contract(
+    opening: Opening, outcome: Outcome | None, times: dict[str, object], started: list[dict[str, object]]
+) -> dict[str, object]:
+    """The JSON object that `why --json` prints. `started` lists the intents as they were written."""
+    made = contract(opening.decision, opening.signals, opening.policy)
+    made["asked"] = opening.model
+    made["attempts"] = msgspec.to_builtins(outcome.attempts) if outcome and outcome.attempts else started
+    made["verdict"] = msgspec.to_builtins(outcome.verdict) if outcome and outcome.verdict else None
+    made["outcome"] = outcome.status if outcome else "open"
+    made["code"] = outcome.code if outcome else ""
+    made["lane"] = outcome.lane if outcome else None
+    made["cost"] = outcome.cost if outcome else None
+    made["times"] = times
+    return made
+
+
+def _kind(decision: Decision) -> str:
+    return "route" if isinstance(decision, Route) else "hold" if isinstance(decision, Hold) else "refuse"
+
+
+def headline(decision: Decision, currency: str) -> str:
+    """One line: what was decided."""
+    if isinstance(decision, Hold):
+        return f"Hold: {decision.reasons[0].effect}."
+    if isinstance(decision, Refuse):
+        return f"Refuse: {decision.reasons[0].effect}."
+    then = f", then {', '.join(decision.lanes[1:])} if it fails" if len(decision.lanes) > 1 else ""
+    weak = f"; a weak answer goes to {decision.escalate[0]}" if decision.escalate else ""
+    cost = money(decision.estimated_cost, currency)
+    return f"Route to {decision.lanes[0]}{then}{weak}. At most {cost}, {_deadline(decision)}."
+
+
+def _deadline(route: Route) -> str:
+    total = f"within {route.total:g} s" if route.total is not None else "without a deadline"
+    return total + (f" ({route.first_byte:g} s to a stream's first byte)" if route.first_byte else "")
+
+
+def money(amount: float | None, currency: str) -> str:
+    """`0.0123 EUR`, or that the price is unknown."""
+    if amount is None:
+        return "an unknown price"
+    return f"{amount:.4f} {currency}" if amount else f"0 {currency}"
+
+
+def reason_parts(reason: Reason) -> tuple[str, str]:
+    """The effect, and `rule, because signal: "says"`."""
+    because = f", because {reason.signal}" if reason.signal else ""
+    says = f': "{reason.says}"' if reason.says else ""
+    return reason.effect, f"{reason.rule}{because}{says}"
+
+
+def signal_lines(signals: Signals) -> list[tuple[str, str, str]]:
+    """Each signal as (name, value, where it comes from)."""
+    ceiling = "none" if signals.ceiling is None else f"{signals.ceiling:g}"
+    values = [
+        ("sensitivity", signals.sensitivity), ("difficulty", signals.difficulty), ("stakes", signals.stakes),
+        ("latency", signals.latency), ("ceiling", ceiling), ("tokens", f"about {signals.tokens}"),
+        ("needs", ", ".join(signals.needs) or "none"), ("workload", signals.workload or "none"),
+        ("team", signals.team or ""), ("region", signals.region or ""),
+        *((name, str(value)) for name, value in signals.declared.items()),
+    ]  # fmt: skip
+    return [(n, v, "; ".join(_evidence(e) for e in signals.evidence if e.signal == n)) for n, v in values if v]
+
+
+def _evidence(evidence: Evidence) -> str:
+    return f"{evidence.place}: {evidence.kind} ({evidence.value})"
+
+
+def attempt_line(attempt: Attempt, currency: str) -> str:
+    """One attempt as a sentence: lane, why, result, time, tokens, money, verdict."""
+    took = attempt.ended_ms - attempt.started_ms
+    parts = [f"{attempt.lane} ({attempt.why}): {attempt.result} after {took:.0f} ms"]
+    if attempt.first_byte_ms is not None:
+        parts.append(f"first byte {attempt.first_byte_ms - attempt.started_ms:.0f} ms")
+    if attempt.tokens_out is not None:
+        parts.append(f"{attempt.tokens_in or 0} + {attempt.tokens_out} tokens")
+    if attempt.cost is not None:
+        parts.append(money(attempt.cost, currency))
+    if attempt.verdict is not None:
+        failed = f" ({', '.join(attempt.verdict.failed)})" if attempt.verdict.failed else ""
+        parts.append(f"gate: {attempt.verdict.verdict}{failed}")
+    return ", ".join(parts)

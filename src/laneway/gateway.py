@@ -1,0 +1,227 @@
+"""gateway: the flow of one request. Read `Gateway.chat` from top to bottom; each step is a module.
+
+    receive -> classify -> decide -> serve -> gate -> record -> answer
+                                       ^        |
+                                       +--------+  escalate, once
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+import msgspec
+
+from laneway.classify import classify
+from laneway.decide import decide
+from laneway.decision import Decision, Hold, Reason, Refuse, Route
+from laneway.errors import GuardError, LaneError, LanewayError, LogError
+from laneway.facts import Facts
+from laneway.gate import check_schema, escalation, judge
+from laneway.policy import Policy
+from laneway.providers import Provider
+from laneway.record import Opening, Outcome, Status, Verdict
+from laneway.serve import Client, Got, Run, serve
+from laneway.store import Log
+from laneway.wire import openai
+
+__all__ = ["Gateway", "Stopped"]
+
+KEEP_ALIVE = 5.0
+"""Seconds between the comments that keep a held-back stream open."""
+
+
+class Stopped(LanewayError):
+    """A request that ends without an answer: HTTP `status`, stable `code`, and what to do about it."""
+
+    def __init__(self, status: int, code: str, message: str, **details: object) -> None:
+        self.status, self.code, self.details = status, code, details
+        super().__init__(message)
+
+
+class Receiver(Client, Protocol):
+    """A Client that can also be given the end of an answer."""
+
+    async def finish(self, data: bytes, headers: dict[str, str], *, stream: bool) -> None:
+        """Send what is left, beginning the response where that has not happened."""
+
+
+class Gateway:
+    """One policy, one log, one provider: everything a request needs."""
+
+    def __init__(self, policy: Policy, log: Log, provider: Provider, closed: Mapping[str, str] | None = None) -> None:
+        self.policy, self.log, self.provider = policy, log, provider
+        self.closed = dict(closed or {})
+
+    async def chat(self, body: bytes, headers: Mapping[str, str], client: Receiver) -> None:
+        """One chat completion. Raises RequestError, Stopped or LogError where there is no answer to give."""
+        started = time.monotonic()
+        policy = self.policy
+        request = openai.read(body, headers)
+        check_schema(request)
+        ask, signals = classify(policy, request)
+        facts = Facts(today=datetime.datetime.now(datetime.UTC).date(), closed=self.closed)
+        decision = decide(policy, ask, signals, facts)
+        opening = Opening(
+            policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,
+            stream=request.stream, prompt=self.log.commitment(body), size=len(body),
+        )  # fmt: skip
+        if not isinstance(decision, Route):
+            raise await self._turned_away(opening, decision, started)
+        run = Run(
+            id=_new_id(), policy=policy, request=request, opening=opening, signals=signals, route=decision,
+            client=client, started=started,
+            deadline=None if decision.total is None else started + decision.total,
+        )  # fmt: skip
+        try:
+            async with _kept_alive(run):
+                got = await serve(run, decision.lanes, "first", self.log, self.provider)
+                verdict = self._judge(run, got)
+                if verdict.verdict == "escalate":
+                    got, verdict = await self._escalate(run, got, verdict)
+            await self._record(run, _STATUS[verdict.verdict], got.lane, verdict)
+        except LaneError as error:
+            raise await self._failed(run, error) from None
+        except GuardError as error:
+            raise await self._ended(run, "failed", Stopped(500, "guard_stopped", f"{error}; nothing was sent")) from None
+        except LogError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            gone = isinstance(error, asyncio.CancelledError)
+            await self._record(run, "cancelled" if gone else "failed", None, None, "" if gone else "internal_error")
+            raise
+        if verdict.verdict in ("hold", "refuse"):
+            raise self._withheld(run, verdict)
+        data = b"".join(got.parts)
+        await client.finish(data, run.headers(got.lane, verdict.verdict), stream=request.stream)
+
+    def _judge(self, run: Run, got: Got, *, last: bool = False) -> Verdict:
+        verdict = judge(
+            run.policy, run.route, run.request, got.lane, got.answer, released=got.released, last=last
+        )
+        run.attempts[-1] = msgspec.structs.replace(run.attempts[-1], verdict=verdict)
+        return verdict
+
+    async def _escalate(self, run: Run, weak: Got, verdict: Verdict) -> tuple[Got, Verdict]:
+        """One stronger lane redoes a weak answer; where it fails, the weak answer ends as the policy says."""
+        lane = escalation(run.policy, run.route, weak.lane)
+        assert lane is not None
+        try:
+            got = await serve(run, [lane], "escalation", self.log, self.provider)
+        except LaneError as error:
+            if error.sent:
+                raise
+            return weak, Verdict(run.route.on_weak, verdict.failed)
+        return got, self._judge(run, got, last=True)
+
+    async def _record(
+        self, run: Run, status: Status, lane: str | None, verdict: Verdict | None, code: str = ""
+    ) -> None:
+        if run.ended:
+            return
+        run.ended = True
+        # Shielded: a client that goes away now must not leave the record half way to the log.
+        await asyncio.shield(self.log.append(
+            Outcome(
+                id=run.id, status=status, lane=lane, code=code, verdict=verdict,
+                attempts=tuple(run.attempts), cost=run.spent, total_ms=run.ms(),
+            )
+        ))  # fmt: skip
+
+    async def _turned_away(self, opening: Opening, decision: Hold | Refuse, started: float) -> Stopped:
+        """Record a Hold or a Refuse, before any lane was called."""
+        id, held = _new_id(), isinstance(decision, Hold)
+        code = decision.reasons[0].code.replace("-", "_")
+        took = round((time.monotonic() - started) * 1000, 3)
+        status: Status = "held" if held else "refused"
+        await self.log.append(Outcome(id=id, status=status, code=code, opening=opening, total_ms=took))
+        return Stopped(403, code, _told(decision, opening), decision=id, rule=decision.reasons[0].rule,
+                       says=decision.reasons[0].says, rejected=_rejected(decision))  # fmt: skip
+
+    async def _failed(self, run: Run, error: LaneError) -> Stopped:
+        """No lane answered: say what was tried and which rule let nothing else be tried."""
+        if error.cause == "invalid":
+            return await self._ended(run, "failed", Stopped(400, "lane_rejected_request", f"{error}"))
+        tried = ", ".join(f"{a.lane} ({a.result})" for a in run.attempts)
+        rule = next((r for r in run.route.reasons if r.code == "fallback"), run.route.reasons[0])
+        then = "a person must decide what happens next" if run.route.on_failure == "hold" else "nothing else may be tried"
+        message = (
+            f"No lane answered: tried {tried}. {rule.rule} says what follows: {rule.says or rule.effect} "
+            f"So {then}. Try again later, or look at `laneway why {run.id}`."
+        )
+        status = 504 if error.cause == "late" else 503
+        held = run.route.on_failure == "hold"
+        code = "held_after_failure" if held else "lanes_failed"
+        return await self._ended(run, "held" if held else "refused", Stopped(status, code, message, rule=rule.rule, says=rule.says))
+
+    async def _ended(self, run: Run, status: Status, stopped: Stopped) -> Stopped:
+        await self._record(run, status, None, None, stopped.code)
+        stopped.details = {"decision": run.id, "rejected": _rejected(run.route)} | stopped.details
+        return stopped
+
+    def _withheld(self, run: Run, verdict: Verdict) -> Stopped:
+        """The answer was weak and the policy does not release it."""
+        gate = run.policy.gate
+        held = verdict.verdict == "hold"
+        then = "A person must decide; it is not released." if held else "It is not released."
+        message = f"The answer failed {', '.join(verdict.failed)}. {gate.says} {then} See `laneway why {run.id}`."
+        return Stopped(403, "held_weak" if held else "refused_weak", message, decision=run.id, rule="gate", says=gate.says)
+
+
+_STATUS: dict[str, Status] = {"pass": "answered", "marked": "answered", "hold": "held", "refuse": "refused"}
+
+
+def _new_id() -> str:
+    """Sortable by time, unguessable: milliseconds since 1970 and 48 random bits, in hex."""
+    return f"{time.time_ns() // 1_000_000:011x}-{secrets.token_hex(6)}"
+
+
+def _told(decision: Hold | Refuse, opening: Opening) -> str:
+    """The error's sentence: what was asked, which rule, what to do."""
+    first = decision.reasons[0]
+    asked = f"{opening.signals.sensitivity}, {opening.signals.difficulty} request for `{opening.model}`"
+    says = f' "{first.says}"' if first.says else ""
+    if first.code == "approval-required":
+        then = "Ask a reviewer; this Laneway has no review queue yet, so nothing was sent to any lane."
+    elif isinstance(decision, Hold):
+        then = "A person must act before any lane is called."
+    else:
+        walls = "; ".join(r.effect for r in decision.rejected[:4])
+        then = f"{walls}. Change the request, or ask the policy's owner." if walls else "Ask the policy's owner."
+    return f"The {asked} was not sent to any lane: {first.effect} ({first.rule}{says}). {then}"
+
+
+def _rejected(decision: Decision) -> list[dict[str, str]]:
+    return [_brief(reason) for reason in decision.rejected]
+
+
+def _brief(reason: Reason) -> dict[str, str]:
+    return {"lane": reason.lane, "rule": reason.rule, "reason": reason.effect}
+
+
+@asynccontextmanager
+async def _kept_alive(run: Run) -> AsyncIterator[None]:
+    """Comments on a stream that is held back, so that nobody between us and the client hangs up."""
+    if not run.request.stream:
+        yield
+        return
+
+    async def comment() -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE)
+            if not run.client.started:
+                await run.client.begin({"laneway-decision": run.id}, stream=True)
+            await run.client.write(b": laneway is waiting for the gate\n\n")
+
+    task = asyncio.create_task(comment())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,212 @@
+"""Policy: the parsed and checked policy file, as frozen values that `decide` reads.
+
+Made by `policy_file.load`. Rules keep their place in the file and the sentence (`says`) they implement.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Literal
+
+from laneway.condition import ALWAYS, Condition
+from laneway.decision import Release
+from laneway.lane import Lane, Zone
+from laneway.signals import Difficulty, Latency, Stakes
+
+__all__ = [
+    "Approval",
+    "Bar",
+    "Deadline",
+    "Detect",
+    "FactType",
+    "Gate",
+    "Grant",
+    "Limit",
+    "Must",
+    "Policy",
+    "Ranking",
+    "Review",
+    "Unlabelled",
+    "Waiver",
+    "Workload",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What all rules share: an id to cite, the sentence, the line, and the condition."""
+
+    id: str
+    says: str = ""
+    line: int = 0
+    when: Condition = ALWAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant(Rule):
+    """The wall's table: these classes may use the lanes in these zones. Unlisted is forbidden."""
+
+    classes: frozenset[str]
+    zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit(Rule):
+    """The wall narrowed: a request for which `when` holds, or is unknown, may use only these zones."""
+
+    zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking(Rule):
+    """A route's `try`, or a fallback's `then`: ranking words, lane and zone names, then where it stops."""
+
+    words: tuple[str, ...]
+    stop: Literal["hold", "refuse"] = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review(Rule):
+    """Requests whose answer a person must approve before release."""
+
+    release: Release = "after-approval"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Must(Rule):
+    """The user's own property: no request for which `when` holds may reach a lane that meets `lane`."""
+
+    lane: tuple[tuple[str, frozenset[str], bool], ...] = ()
+    cost_over: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The quality bar: a score in 0..1 at a confidence in 0..1."""
+
+    score: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver(Rule):
+    """A dated, named permission to use lanes without evidence; for some workloads, or for all (None)."""
+
+    lanes: frozenset[str]
+    until: datetime.date
+    by: str
+    workloads: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Checks on the answer, the bar and its waivers, and what a weak answer leads to."""
+
+    says: str = ""
+    line: int = 0
+    checks: tuple[str, ...] = ()
+    bar: Bar | None = None
+    waivers: tuple[Waiver, ...] = ()
+    weak: tuple[str, ...] = ()
+    weak_stop: Literal["hold", "refuse", "marked"] = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Seconds to the first byte of a stream, and in total; None for none."""
+
+    first_byte: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlabelled:
+    """What holds where nobody said."""
+
+    sensitivity: str
+    difficulty: Difficulty | Literal["auto"] = "auto"
+    latency: Latency = "interactive"
+    stakes: Stakes = "normal"
+    ceiling: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A named kind of work and its floors and defaults; None leaves the default of `unlabelled`."""
+
+    name: str
+    says: str = ""
+    line: int = 0
+    sensitivity: str | None = None
+    difficulty: Difficulty | None = None
+    latency: Latency | None = None
+    stakes: Stakes | None = None
+    ceiling: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detect:
+    """To which class an identifier found in the text raises a request (by kind, `*` for the rest)."""
+
+    says: str = ""
+    identifiers: dict[str, str]
+    unreadable: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactType:
+    """A declared fact's domain: either a finite set of words, or a numeric range."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who approved the policy, when, and how often that must be repeated, in days."""
+
+    by: str
+    on: datetime.date
+    review_every: int = 90
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Policy:
+    """The whole policy. Compared by identity; `hash` is the SHA-256 of `text`, in hex."""
+
+    name: str
+    text: str
+    hash: str
+    file: str
+    currency: str
+    classes: tuple[str, ...]
+    unlabelled: Unlabelled
+    lanes: dict[str, Lane]
+    strength: tuple[str, ...]
+    zones: dict[str, Zone]
+    grants: tuple[Grant, ...]
+    limits: tuple[Limit, ...] = ()
+    workloads: dict[str, Workload] = field(default_factory=dict)
+    routes: tuple[Ranking, ...] = ()
+    fallbacks: tuple[Ranking, ...] = ()
+    gate: Gate = Gate()
+    deadlines: dict[str, Deadline] = field(default_factory=dict)
+    reviews: tuple[Review, ...] = ()
+    must: tuple[Must, ...] = ()
+    detect: Detect
+    facts: dict[str, FactType] = field(default_factory=dict)
+    approval: Approval | None = None
+    networks: tuple[str, ...] = ()
+
+    @property
+    def strictest(self) -> str:
+        """The most sensitive class: the reading of everything that could not be read."""
+        return self.classes[-1]
+
+    @property
+    def fresh_days(self) -> int:
+        """How long a lane's verified facts count, in days."""
+        return self.approval.review_every if self.approval else 90

@@ -1,0 +1,375 @@
+"""policy_file: a policy file's text in, a checked Policy out, or every problem with its place.
+
+The grammar's small parts are in `grammar`, strict YAML in `yaml_nodes`; this module owns the top level,
+the names that rules refer to, and what must agree across the file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ruamel.yaml.nodes import MappingNode
+
+from laneway.condition import ALWAYS
+from laneway.errors import PolicyError, Problem, shown
+from laneway.grammar import Names, condition, lane, read_region, zone
+from laneway.lane import KINDS, Lane, Zone
+from laneway.policy import (
+    Approval, Bar, Deadline, Detect, FactType, Gate, Grant, Limit, Must, Policy, Ranking, Review,
+    Unlabelled, Waiver, Workload,
+)  # fmt: skip
+from laneway.signals import DIFFICULTIES, LATENCIES, STAKES
+from laneway.yaml_nodes import (
+    Entries, Node, Reading, compose, date, days, each, listed, number, one_of, seconds, text,
+)  # fmt: skip
+
+__all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse"]
+
+T = TypeVar("T")
+
+CHECKS = ("empty", "cut-off", "invalid-json", "tool-call", "refusal")
+RANKINGS = ("cheapest", "safest", "strongest", "fastest", "next")
+IDENTIFIERS = ("se.personnummer", "no.fodselsnummer", "dk.cpr", "fi.hetu", "de.idnr", "iban", "card")
+_STOPS = ("hold", "refuse", "marked")
+_RESERVED = {*RANKINGS, *_STOPS, "auto", "lane"}
+_TOP = (
+    "laneway", "name", "approved", "currency", "sensitivity", "unlabelled", "lanes", "strength", "zones",
+    "wall", "workloads", "routes", "gate", "deadlines", "fallbacks", "reviews", "must", "facts", "detect",
+    "networks",
+)  # fmt: skip
+
+
+def load(path: Path) -> Policy:
+    """The policy in the file at `path`. Raises PolicyError with every problem found."""
+    try:
+        source = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}; `laneway init DIR` writes a starter"
+        raise PolicyError([Problem(str(path), 0, 0, what)]) from None
+    except UnicodeDecodeError as error:
+        raise PolicyError([Problem(str(path), 0, 0, f"is not UTF-8 at byte {error.start}")]) from None
+    return parse(source, str(path))
+
+
+def parse(source: str, file: str = "policy") -> Policy:
+    """The policy in `source`; `file` names it in problems. Raises PolicyError."""
+    reading = Reading(file)
+    root = compose(source, file)
+    policy = reading.attempt(lambda node, r: _File(node, r).policy(source), root)
+    reading.finish()
+    assert policy is not None
+    return policy
+
+
+class _File:
+    """The top level of one file: reads in the order in which names depend on each other."""
+
+    def __init__(self, root: Node, reading: Reading) -> None:
+        self.r = reading
+        self.top = Entries(root, reading, _TOP, "a policy")
+        self.names = Names()
+        self.lanes: dict[str, Lane] = {}
+        self.zones: dict[str, Zone] = {}
+
+    def policy(self, source: str) -> Policy:
+        top, what = self.top, "a policy"
+        if top.need("laneway", text, what) != "1":
+            self.r.note(top.nodes["laneway"], "this Laneway reads grammar 1; write `laneway: 1`")
+        self.names.classes = self._classes()
+        self.names.facts = self._named("facts", _fact)
+        workload_nodes = top.get("workloads", self._entries("workloads"))
+        self.names.workloads = tuple(workload_nodes.nodes) if workload_nodes else ()
+        if "lanes" not in top.nodes:
+            self.r.fail(top.node, "a policy needs `lanes`")
+        self.lanes = self._named("lanes", lane)
+        self.zones = self._named("zones", lambda n, node, r: zone(n, node, r, self.lanes))
+        self._distinct_names()
+        return Policy(
+            name=top.need("name", text, what),
+            text=source,
+            hash=hashlib.sha256(source.encode()).hexdigest(),
+            file=self.r.file,
+            currency=top.need("currency", _currency, what),
+            classes=self.names.classes,
+            unlabelled=top.need("unlabelled", self._unlabelled, what),
+            lanes=self.lanes,
+            strength=self._strength(),
+            zones=self.zones,
+            grants=self._rules("wall", self._grant, keep=lambda n: "when" not in n.nodes),
+            limits=self._rules("wall", self._limit, keep=lambda n: "when" in n.nodes),
+            workloads=self._named("workloads", self._workload),
+            routes=self._rules("routes", self._ranking("try", ("hold", "refuse"))),
+            fallbacks=self._rules("fallbacks", self._ranking("then", ("hold", "refuse"))),
+            gate=top.get("gate", self._gate) or Gate(),
+            deadlines=top.get("deadlines", self._deadlines) or {},
+            reviews=self._rules("reviews", self._review),
+            must=self._rules("must", self._must),
+            detect=top.get("detect", self._detect) or self._strictest(),
+            facts=self.names.facts,
+            approval=top.get("approved", _approval),
+            networks=top.get("networks", each(_network)) or (),
+        )
+
+    # names
+
+    def _classes(self) -> tuple[str, ...]:
+        classes = self.top.need("sensitivity", each(text), "a policy")
+        if not classes or len(set(classes)) != len(classes):
+            self.r.fail(self.top.nodes["sensitivity"], "`sensitivity` lists each class once, least to most")
+        return classes
+
+    def _entries(self, what: str) -> Callable[[Node, Reading], Entries]:
+        return lambda node, reading: Entries(node, reading, None, f"`{what}`")
+
+    def _named(self, key: str, reader: Callable[[str, Node, Reading], T]) -> dict[str, T]:
+        entries = self.top.get(key, self._entries(key))
+        made: dict[str, T] = {}
+        for name, node in (entries.nodes if entries else {}).items():
+            if name in _RESERVED or not name.replace("-", "").replace("_", "").isalnum():
+                self.r.note(node, f"`{shown(name)}` cannot be a name in `{key}`: use letters, digits, - and _, "
+                            "and no word of the grammar")  # fmt: skip
+            value = self.r.attempt(lambda n, r, name=name: reader(name, n, r), node)  # type: ignore[misc]
+            if value is not None:
+                made[name] = value
+        return made
+
+    def _distinct_names(self) -> None:
+        for name in self.lanes.keys() & self.zones.keys():
+            self.r.note(self.top.nodes["zones"], f"`{name}` names both a lane and a zone; rename one")
+
+    def _strength(self) -> tuple[str, ...]:
+        strength = self.top.need("strength", each(one_of(self.lanes, "lane")), "a policy")
+        missing = [name for name in self.lanes if name not in strength]
+        if missing or len(set(strength)) != len(strength):
+            self.r.note(self.top.nodes["strength"], "`strength` lists every lane once, weakest to strongest"
+                        + (f"; missing: {', '.join(missing)}" if missing else ""))  # fmt: skip
+        return strength
+
+    # rules
+
+    def _rules(
+        self, key: str, reader: Callable[[str, Entries], T], keep: Callable[[Entries], bool] = lambda _: True
+    ) -> tuple[T, ...]:
+        nodes = self.top.get(key, each(lambda node, r: Entries(node, r, _RULE_KEYS[key], f"this `{key}` rule")))
+        rules = [(i, entries) for i, entries in enumerate(nodes or ()) if keep(entries)]
+        made = [
+            self.r.attempt(lambda _, __, i=i, e=e: reader(e.get("id", text) or f"{key}[{i}]", e), e.node)  # type: ignore[misc]
+            for i, e in rules
+        ]
+        return tuple(rule for rule in made if rule is not None)
+
+    def _shared(self, id: str, entries: Entries) -> dict[str, Any]:
+        when = entries.get("when", lambda n, r: condition(n, r, self.names))
+        return {"id": id, "says": entries.get("says", text) or "", "line": entries.line, "when": when or ALWAYS}
+
+    def _zone_names(self, entries: Entries) -> tuple[str, ...]:
+        return entries.need("zones", each(one_of(self.zones, "zone")), "a wall entry")
+
+    def _grant(self, id: str, entries: Entries) -> Grant:
+        classes = entries.need("sensitivity", listed(one_of(self.names.classes, "class")), "a wall entry")
+        zones = self._zone_names(entries)
+        return Grant(**self._shared(id, entries), classes=frozenset(classes), zones=zones)
+
+    def _limit(self, id: str, entries: Entries) -> Limit:
+        if "sensitivity" in entries.nodes:
+            self.r.note(entries.keys["sensitivity"], "a wall entry is either a row of the table "
+                        "(`sensitivity`) or a limit (`when`); put the class into `when`")  # fmt: skip
+        return Limit(**self._shared(id, entries), zones=self._zone_names(entries))
+
+    def _ranking(self, key: str, stops: tuple[str, ...]) -> Callable[[str, Entries], Ranking]:
+        def read(id: str, entries: Entries) -> Ranking:
+            words = entries.need(key, listed(self._word(stops)), f"a rule with `{key}`")
+            kept, stop = self._split(words, entries.nodes[key])
+            return Ranking(**self._shared(id, entries), words=kept, stop=stop)  # type: ignore[arg-type]
+
+        return read
+
+    def _word(self, stops: tuple[str, ...]) -> Callable[[Node, Reading], str]:
+        return one_of((*RANKINGS, *stops, *self.lanes, *self.zones), "lane, zone or ranking word")
+
+    def _split(self, words: tuple[str, ...], node: Node) -> tuple[tuple[str, ...], str]:
+        if not words:
+            self.r.fail(node, "expected at least one word here")
+        if any(word in _STOPS for word in words[:-1]):
+            self.r.fail(node, "nothing can follow hold, refuse or marked")
+        return (words[:-1], words[-1]) if words[-1] in _STOPS else (words, "refuse")
+
+    def _review(self, id: str, entries: Entries) -> Review:
+        release = entries.get("release", one_of(["now", "after-approval"], "release")) or "after-approval"
+        return Review(**self._shared(id, entries), release=release)  # type: ignore[arg-type]
+
+    def _must(self, id: str, entries: Entries) -> Must:
+        node = entries.nodes.get("never")
+        if node is None:
+            self.r.fail(entries.node, "a `must` needs `never`")
+        when = condition(node, self.r, self.names, extra=("lane", "cost"))
+        never = Entries(node, self.r, None, "`never`")
+        cost = never.get("cost", lambda n, r: Entries(n, r, ("over",), "`cost`").need("over", number, "`cost`"))
+        tests = never.get("lane", _lane_tests) or ()
+        if "when" in entries.nodes:
+            self.r.note(entries.keys["when"], "a `must` takes its condition inside `never`")
+        return Must(id=id, says=entries.get("says", text) or "", line=entries.line, when=when, lane=tests,
+                    cost_over=cost)  # fmt: skip
+
+    # sections
+
+    def _unlabelled(self, node: Node, reading: Reading) -> Unlabelled:
+        entries = Entries(node, reading, _LABEL_KEYS, "`unlabelled`")
+        return Unlabelled(
+            sensitivity=entries.need("sensitivity", one_of(self.names.classes, "class"), "`unlabelled`"),
+            **_labels(entries, ("auto", *DIFFICULTIES)),
+        )
+
+    def _workload(self, name: str, node: Node, reading: Reading) -> Workload:
+        entries = Entries(node, reading, (*_LABEL_KEYS, "says"), f"workload `{name}`")
+        sensitivity = entries.get("sensitivity", one_of(self.names.classes, "class"))
+        return Workload(name=name, line=entries.line, says=entries.get("says", text) or "",
+                        sensitivity=sensitivity, **_labels(entries, DIFFICULTIES))  # fmt: skip
+
+    def _gate(self, node: Node, reading: Reading) -> Gate:
+        entries = Entries(node, reading, ("says", "checks", "evidence", "waiver", "weak"), "`gate`")
+        weak = entries.get("weak", listed(self._word(("hold", "refuse", "marked")))) or ("refuse",)
+        words, stop = self._split(weak, entries.nodes.get("weak", node))
+        waivers = entries.get("waiver", listed(self._waiver)) or ()
+        return Gate(
+            says=entries.get("says", text) or "",
+            line=entries.line,
+            checks=entries.get("checks", each(one_of(CHECKS, "check"))) or (),
+            bar=entries.get("evidence", _bar),
+            waivers=tuple(_numbered(waivers)),
+            weak=words,
+            weak_stop=stop,  # type: ignore[arg-type]  # one of _STOPS
+        )
+
+    def _waiver(self, node: Node, reading: Reading) -> Waiver:
+        entries = Entries(node, reading, ("lanes", "until", "by", "workloads", "says"), "`waiver`")
+        workloads = entries.get("workloads", each(one_of(self.names.workloads, "workload")))
+        return Waiver(
+            id="gate.waiver",
+            says=entries.get("says", text) or "",
+            line=entries.line,
+            lanes=frozenset(entries.need("lanes", each(one_of(self.lanes, "lane")), "a waiver")),
+            until=entries.need("until", date, "a waiver"),
+            by=entries.need("by", text, "a waiver"),
+            workloads=None if workloads is None else frozenset(workloads),
+        )
+
+    def _deadlines(self, node: Node, reading: Reading) -> dict[str, Deadline]:
+        entries = Entries(node, reading, LATENCIES, "`deadlines`")
+        made: dict[str, Deadline] = {}
+        for latency, inner in entries.nodes.items():
+            part = Entries(inner, reading, ("first_byte", "total"), f"`{latency}`")
+            made[latency] = Deadline(part.get("first_byte", seconds), part.get("total", seconds))
+        return made
+
+    def _detect(self, node: Node, reading: Reading) -> Detect:
+        entries = Entries(node, reading, ("says", "identifiers", "unreadable"), "`detect`")
+        one_class = one_of(self.names.classes, "class")
+        strictest = self._strictest()
+
+        def kinds(node: Node, reading: Reading) -> dict[str, str]:
+            if isinstance(node.value, str):
+                return {"*": one_class(node, reading)}
+            by_kind = Entries(node, reading, (*IDENTIFIERS, "*"), "`identifiers`")
+            found = {kind: by_kind.get(kind, one_class) for kind in by_kind.nodes}
+            return strictest.identifiers | {kind: c for kind, c in found.items() if c is not None}
+
+        return Detect(
+            says=entries.get("says", text) or "",
+            identifiers=entries.get("identifiers", kinds) or strictest.identifiers,
+            unreadable=entries.get("unreadable", one_class) or strictest.unreadable,
+        )
+
+    def _strictest(self) -> Detect:
+        return Detect(identifiers={"*": self.names.classes[-1]}, unreadable=self.names.classes[-1])
+
+
+_LABEL_KEYS = ("sensitivity", "difficulty", "latency", "stakes", "ceiling")
+_RULE_KEYS = {
+    "wall": ("id", "says", "when", "sensitivity", "zones"),
+    "routes": ("id", "says", "when", "try"),
+    "fallbacks": ("id", "says", "when", "then"),
+    "reviews": ("id", "says", "when", "release"),
+    "must": ("id", "says", "when", "never"),
+}
+
+
+def _labels(entries: Entries, difficulties: tuple[str, ...]) -> dict[str, Any]:
+    found = {
+        "difficulty": entries.get("difficulty", one_of(difficulties, "difficulty")),
+        "latency": entries.get("latency", one_of(LATENCIES, "latency")),
+        "stakes": entries.get("stakes", one_of(STAKES, "stakes")),
+        "ceiling": entries.get("ceiling", number),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _numbered(waivers: tuple[Waiver, ...]) -> list[Waiver]:
+    if len(waivers) < 2:
+        return list(waivers)
+    return [
+        Waiver(id=f"gate.waiver[{i}]", says=w.says, line=w.line, lanes=w.lanes, until=w.until, by=w.by,
+               workloads=w.workloads)
+        for i, w in enumerate(waivers)
+    ]  # fmt: skip
+
+
+def _fact(name: str, node: Node, reading: Reading) -> FactType:
+    entries = Entries(node, reading, ("values", "from", "to"), f"fact `{name}`")
+    values = entries.get("values", each(text)) or ()
+    low, high = entries.get("from", number), entries.get("to", number)
+    if bool(values) == (low is not None and high is not None):
+        reading.fail(node, f"fact `{name}` needs either `values: [...]`, or `from` and `to`")
+    return FactType(name, values, low, high)
+
+
+def _bar(node: Node, reading: Reading) -> Bar:
+    entries = Entries(node, reading, ("score", "confidence"), "`evidence`")
+    bar = Bar(entries.need("score", number, "`evidence`"), entries.need("confidence", number, "`evidence`"))
+    if not (0 < bar.score <= 1 and 0 < bar.confidence < 1):
+        reading.fail(node, "`score` is in 0..1 and `confidence` below 1, such as 0.85 and 0.95")
+    return bar
+
+
+def _approval(node: Node, reading: Reading) -> Approval:
+    entries = Entries(node, reading, ("by", "on", "review_every"), "`approved`")
+    by, on = entries.need("by", text, "`approved`"), entries.need("on", date, "`approved`")
+    if on > datetime.date.max - datetime.timedelta(days=36500):
+        reading.fail(node, "`on` is too far in the future")
+    return Approval(by, on, entries.get("review_every", days) or 90)
+
+
+def _currency(node: Node, reading: Reading) -> str:
+    raw = text(node, reading)
+    if not (len(raw) == 3 and raw.isascii() and raw.isupper()):
+        reading.fail(node, f"expected an ISO 4217 currency such as EUR, not `{shown(raw)}`")
+    return raw
+
+
+def _network(node: Node, reading: Reading) -> str:
+    raw = text(node, reading)
+    try:
+        return str(ipaddress.ip_network(raw))
+    except ValueError:
+        reading.fail(node, f"expected a network such as 10.20.0.0/16, not `{shown(raw)}`")
+
+
+def _lane_tests(node: Node, reading: Reading) -> tuple[tuple[str, frozenset[str], bool], ...]:
+    entries = Entries(node, reading, ("kind", "runs", "stores", "owner", "name"), "`lane`")
+    tests = []
+    for key, value in entries.nodes.items():
+        negated = isinstance(value, MappingNode)
+        inner = Entries(value, reading, ("not",), f"`{key}`").need("not", lambda n, _: n, key) if negated else value
+        if key in ("runs", "stores", "owner"):
+            places = read_region(inner, reading)
+        else:
+            places = frozenset(listed(one_of(KINDS, "kind") if key == "kind" else text)(inner, reading))
+        tests.append((key, places, negated))
+    return tuple(tests)
+
+

@@ -1,0 +1,91 @@
+"""Record: the durable story of one request, as log entries.
+
+An `Intent` is written before any byte leaves for a lane, one per attempt; the `Outcome` before the last
+byte goes to the client. The first entry of a request carries its `Opening`. No entry holds prompt text.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from laneway.decision import Decision
+from laneway.facts import Facts
+from laneway.signals import Ask, Signals
+
+__all__ = ["Attempt", "Entry", "Intent", "Opening", "Outcome", "Status", "Verdict", "Why"]
+
+Why = Literal["first", "retry", "fallback", "escalation"]
+Status = Literal["answered", "refused", "held", "failed", "cancelled", "interrupted"]
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `decide` saw and said; enough to replay it. `prompt` is a salted hash, `size` bytes."""
+
+    policy: str
+    model: str
+    ask: Ask
+    signals: Signals
+    facts: Facts
+    decision: Decision
+    stream: bool
+    prompt: str
+    size: int
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the gate said of an answer: pass, escalate or hold, and every check that failed.
+
+    `released` is True where the answer was already with the client, so that nothing could follow.
+    """
+
+    verdict: Literal["pass", "escalate", "hold", "refuse", "marked"]
+    failed: tuple[str, ...] = ()
+    released: bool = False
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call of one lane: why, how it ended, how long it took (ms from the request's start), its cost."""
+
+    lane: str
+    why: Why
+    result: str
+    """`answered`, or the error's code."""
+    started_ms: float
+    ended_ms: float
+    first_byte_ms: float | None = None
+    status: int | None = None
+    model: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = None
+    verdict: Verdict | None = None
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="intent", omit_defaults=True):
+    """About to call `lane`: attempt number `attempt` (from 1) of decision `id`."""
+
+    id: str
+    attempt: int
+    lane: str
+    why: Why
+    cause: str = ""
+    opening: Opening | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", omit_defaults=True):
+    """How decision `id` ended. `code` is the stable error code where it was not answered."""
+
+    id: str
+    status: Status
+    lane: str | None = None
+    code: str = ""
+    verdict: Verdict | None = None
+    attempts: tuple[Attempt, ...] = ()
+    cost: float | None = None
+    total_ms: float = 0.0
+    opening: Opening | None = None
+
+
+Entry = Intent | Outcome

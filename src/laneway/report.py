@@ -1,0 +1,90 @@
+"""report: recorded stories in, the review's three questions answered.
+
+Which tasks escalated? Which cheap answers were rejected? Which fallbacks fired? Each by workload, rule,
+lane and cause, with an example to look at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from laneway.record import Intent, Opening, Outcome
+
+__all__ = ["Recorded", "Review", "Row", "review"]
+
+
+class Recorded(NamedTuple):
+    """One request, as the review reads it."""
+
+    id: str
+    opening: Opening
+    intents: tuple[Intent, ...]
+    outcome: Outcome | None
+
+
+class Row(NamedTuple):
+    """One line of a table: what happened, how often, and the newest example."""
+
+    workload: str
+    rule: str
+    lane: str
+    cause: str
+    count: int
+    example: str
+
+
+class Review(NamedTuple):
+    """The three tables and their frame."""
+
+    requests: int
+    statuses: dict[str, int]
+    escalated: list[Row]
+    rejected: list[Row]
+    fallbacks: list[Row]
+
+
+Key = tuple[str, str, str, str]
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.counts: Counter[Key] = Counter()
+        self.examples: dict[Key, str] = {}
+
+    def add(self, key: Key, id: str) -> None:
+        self.counts[key] += 1
+        self.examples[key] = id
+
+    def rows(self) -> list[Row]:
+        return [Row(*key, count, self.examples[key]) for key, count in self.counts.most_common()]
+
+
+def review(stories: Iterable[Recorded]) -> Review:
+    """The three questions over `stories` (oldest first). Reads each once."""
+    statuses: Counter[str] = Counter()
+    escalated, rejected, fallbacks = _Tally(), _Tally(), _Tally()
+    for story in stories:
+        workload = story.opening.signals.workload or "(none)"
+        rule = story.opening.decision.reasons[0].rule
+        statuses[story.outcome.status if story.outcome else "open"] += 1
+        attempts = story.outcome.attempts if story.outcome else ()
+        for attempt in attempts:
+            if attempt.verdict is not None and attempt.verdict.verdict != "pass":
+                cause = f"{', '.join(attempt.verdict.failed)} -> {attempt.verdict.verdict}"
+                rejected.add((workload, "gate", attempt.lane, cause), story.id)
+        for before, intent in zip((None, *story.intents), story.intents, strict=False):
+            if before is None or intent.why == "retry":
+                continue
+            hop = f"{before.lane} -> {intent.lane}"
+            if intent.why == "fallback":
+                fallbacks.add((workload, _fallback_rule(story.opening), hop, intent.cause), story.id)
+            elif intent.why == "escalation":
+                weak = next((a.verdict for a in attempts if a.lane == before.lane and a.verdict), None)
+                escalated.add((workload, rule, hop, ", ".join(weak.failed) if weak else ""), story.id)
+    return Review(statuses.total(), dict(statuses), escalated.rows(), rejected.rows(), fallbacks.rows())
+
+
+def _fallback_rule(opening: Opening) -> str:
+    return next((r.rule for r in opening.decision.reasons if r.code == "fallback"), "")

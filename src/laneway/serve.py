@@ -1,0 +1,230 @@
+"""serve: calls the lanes of a Route in order, each under the guard, the deadline and the ceiling.
+
+A Run is one request on its way. Every attempt is written to the log before its first byte leaves. Another
+lane is tried only while the client has not been sent a byte of an answer; the same lane is asked once
+more only where no other is left, so that retries never multiply a failing lane's load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from laneway.answer import Answer
+from laneway.decide import affordable
+from laneway.decision import Route
+from laneway.egress import guard
+from laneway.errors import LaneError
+from laneway.gate import can_change
+from laneway.lane import Lane
+from laneway.policy import Policy
+from laneway.providers import Provider
+from laneway.record import Attempt, Intent, Opening, Verdict, Why
+from laneway.request import Request
+from laneway.signals import Signals
+from laneway.store import Log
+from laneway.wire import openai
+
+__all__ = ["Client", "Got", "Run", "serve"]
+
+
+class Client(Protocol):
+    """Where an answer goes. `started` turns True with the first byte of a response."""
+
+    started: bool
+
+    async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
+        """Send status 200 and the headers."""
+
+    async def write(self, data: bytes) -> None:
+        """Send part of a stream's body."""
+
+
+class Got(NamedTuple):
+    """An answer: `parts` are what is left to send; the rest is with the client already if `released`."""
+
+    lane: str
+    parts: list[bytes]
+    answer: Answer
+    released: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One request on its way. Times are seconds of the monotonic clock."""
+
+    id: str
+    policy: Policy
+    request: Request
+    opening: Opening
+    signals: Signals
+    route: Route
+    client: Client
+    started: float
+    deadline: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    intents: int = 0
+    spent: float = 0.0
+    ended: bool = False
+
+    def ms(self) -> float:
+        """Milliseconds since the request arrived."""
+        return round((time.monotonic() - self.started) * 1000, 3)
+
+    def headers(self, lane: str, verdict: str | None = None) -> dict[str, str]:
+        """The answer's `Laneway-*` headers."""
+        why = self.route.reasons[0]
+        reason = f"{why.rule}: {why.says or why.effect}".encode("ascii", "replace").decode()
+        made = {
+            "laneway-decision": self.id,
+            "laneway-lane": lane,
+            "laneway-reason": reason,
+            "laneway-evidence": self.route.evidence,
+        }
+        if self.signals.ceiling is not None and lane in self.route.caps:
+            made["laneway-output-cap"] = str(self.route.caps[lane])
+        if verdict is not None:
+            made["laneway-verdict"] = verdict
+        return made
+
+
+async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log, provider: Provider) -> Got:
+    """The first answer that one of `lanes` gives. Raises the last LaneError where none does."""
+    cause = ""
+    for i, name in enumerate(lanes):
+        last = i == len(lanes) - 1
+        try:
+            return await _attempt(run, name, why, cause, log, provider, alone=last)
+        except LaneError as error:
+            if not last and not error.sent and error.cause != "invalid":
+                why, cause = "fallback", error.code
+                continue
+            if not error.retry or error.sent or why == "escalation":
+                raise
+            cause = error.code
+        return await _attempt(run, name, "retry", cause, log, provider, alone=True)
+    raise AssertionError("a Route has at least one lane")
+
+
+async def _attempt(
+    run: Run, name: str, why: Why, cause: str, log: Log, provider: Provider, *, alone: bool
+) -> Got:
+    lane = run.policy.lanes[name]
+    guard(run.policy, run.signals, lane, run.opening.facts.today)
+    cap = _cap(run, lane)
+    run.intents += 1
+    opening = run.opening if run.intents == 1 else None
+    await log.append(Intent(id=run.id, attempt=run.intents, lane=name, why=why, cause=cause, opening=opening))
+    call = _Call(run, lane, why, cap)
+    body = openai.outgoing(run.request, model=lane.model, max_output=cap)
+    try:
+        async with asyncio.timeout_at(_until(run, alone=alone)):
+            got = await (call.stream(provider, body) if run.request.stream else call.whole(provider, body))
+    except TimeoutError:
+        late = LaneError("late", f"lane {name} did not answer in time", cause="late", sent=call.released)
+        call.failed(late)
+        raise late from None
+    except LaneError as error:
+        call.failed(error)
+        raise
+    except asyncio.CancelledError:
+        call.failed(LaneError("cancelled", "the client went away"))
+        raise
+    call.answered(got.answer)
+    return got
+
+
+def _until(run: Run, *, alone: bool) -> float | None:
+    """When this attempt must end. One that does not stream leaves half the time to the lanes behind it."""
+    if run.deadline is None:
+        return None
+    share = 1.0 if alone or run.request.stream else 0.5
+    now = time.monotonic()
+    return asyncio.get_running_loop().time() + (run.deadline - now) * share
+
+
+def _cap(run: Run, lane: Lane) -> int | None:
+    """The most output tokens that what is left of the ceiling affords; LaneError where it is too few."""
+    if run.signals.ceiling is None or not run.attempts:
+        return run.route.caps.get(lane.name)
+    left = run.signals.ceiling - run.spent
+    cap, shut = affordable(lane, run.opening.ask, run.signals.tokens, left)
+    if shut is not None:
+        raise LaneError("ceiling", f"what is left of the ceiling does not afford lane {lane.name}")
+    return cap
+
+
+class _Call:
+    """One call of one lane while it runs, and what the record says of it."""
+
+    def __init__(self, run: Run, lane: Lane, why: Why, cap: int | None) -> None:
+        self.run, self.lane, self.why, self.cap = run, lane, why, cap
+        self.started_ms = run.ms()
+        self.first_byte_ms: float | None = None
+        self.released = False
+
+    async def whole(self, provider: Provider, body: bytes) -> Got:
+        """An answer that comes as one JSON object, passed on untouched."""
+        async with provider.call(self.lane, body, stream=False) as reply:
+            parts = [chunk async for chunk in reply.chunks()]
+        self.first_byte_ms = self.run.ms()
+        data = b"".join(parts)
+        return Got(self.lane.name, [data], openai.read_answer(data), released=False)
+
+    async def stream(self, provider: Provider, body: bytes) -> Got:
+        """An answer that comes as events: kept back while a verdict could change it, else passed on."""
+        run, live = self.run, not can_change(self.run.policy, self.run.route, self.lane.name)
+        stream, kept, done = openai.Stream(), list[bytes](), False
+        patience = asyncio.timeout(run.route.first_byte)
+        async with patience, provider.call(self.lane, body, stream=True) as reply:
+            async for chunk in reply.chunks():
+                if self.first_byte_ms is None:
+                    self.first_byte_ms = run.ms()
+                    patience.reschedule(None)
+                for event in stream.feed(chunk):
+                    if event.error:
+                        raise LaneError("error-event", f"lane {self.lane.name} reported an error", sent=self.released)
+                    done = done or event.done
+                    if not event.usage_only or run.request.include_usage:
+                        kept.append(event.raw)
+                if live and kept and not done:
+                    await self._release(kept)
+        answer = stream.answer()
+        if not answer.complete:
+            raise LaneError("truncated", f"lane {self.lane.name} broke off its answer", sent=self.released)
+        return Got(self.lane.name, kept, answer, self.released)
+
+    async def _release(self, kept: list[bytes]) -> None:
+        if not self.run.client.started:
+            await self.run.client.begin(self.run.headers(self.lane.name), stream=True)
+        self.released = True
+        await self.run.client.write(b"".join(kept))
+        kept.clear()
+
+    def answered(self, answer: Answer) -> None:
+        """Record the attempt and count its money."""
+        tokens_in = answer.tokens_in if answer.tokens_in is not None else self.run.signals.tokens
+        tokens_out = answer.tokens_out if answer.tokens_out is not None else -(-len(answer.text.encode()) // 3)
+        cost = self.lane.cost(tokens_in, tokens_out)
+        self.run.spent += cost or 0.0
+        self._note("answered", tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, model=answer.model)
+
+    def failed(self, error: LaneError) -> None:
+        """Record the failure; where the lane may have worked all the same, count the worst case."""
+        billed = error.code in ("late", "broken", "truncated", "disconnected", "error-event", "cancelled")
+        cost = self.lane.cost(self.run.signals.tokens, self.cap or 0) if billed else None
+        self.run.spent += cost or 0.0
+        self._note(error.code, cost=cost)
+
+    def _note(
+        self, result: str, *, tokens_in: int | None = None, tokens_out: int | None = None,
+        cost: float | None = None, model: str | None = None, verdict: Verdict | None = None,
+    ) -> None:  # fmt: skip
+        self.run.attempts.append(
+            Attempt(lane=self.lane.name, why=self.why, result=result, started_ms=self.started_ms,
+                    ended_ms=self.run.ms(), first_byte_ms=self.first_byte_ms, model=model,
+                    tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, verdict=verdict)
+        )  # fmt: skip

@@ -1,0 +1,201 @@
+"""api: ASGI in, the gateway's answer out, in the wire's own shapes. Owns paths, headers and status codes.
+
+Plain ASGI, as the hot path is one endpoint. Until client keys exist everything here is for loopback only:
+a request whose Host is another name (DNS rebinding) or whose body is not JSON (a web form) is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from laneway.errors import LogError, RequestError, shown
+from laneway.gateway import Gateway, Stopped
+from laneway.wire import openai
+
+__all__ = ["MAX_BODY", "Api"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_BODY = 8 * 1024 * 1024
+"""The longest request body in bytes."""
+
+_log = logging.getLogger("laneway")
+_CHAT = "/v1/chat/completions"
+_KINDS = {400: "invalid_request_error", 403: "permission_error", 404: "invalid_request_error",
+          405: "invalid_request_error", 413: "invalid_request_error", 415: "invalid_request_error"}  # fmt: skip
+
+
+class _Reply:
+    """One HTTP response on its way: the gateway's Receiver over ASGI."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
+        """Status 200 and headers."""
+        kind = "text/event-stream; charset=utf-8" if stream else "application/json"
+        await self.head(200, {"content-type": kind, "cache-control": "no-store"} | headers)
+
+    async def head(self, status: int, headers: dict[str, str]) -> None:
+        """Status and headers as given."""
+        self.started = True
+        raw = [(k.encode("ascii"), v.encode("latin-1", "replace")) for k, v in headers.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def write(self, data: bytes) -> None:
+        """Part of a body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self, data: bytes, headers: dict[str, str], *, stream: bool) -> None:
+        """The rest of a body."""
+        if not self.started:
+            await self.begin(headers if stream else headers | {"content-length": str(len(data))}, stream=stream)
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def json(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        """A whole JSON response."""
+        fixed = {"content-type": "application/json", "content-length": str(len(body))}
+        await self.head(status, fixed | headers)
+        await self._send({"type": "http.response.body", "body": body})
+
+
+class Api:
+    """The ASGI application over one Gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP exchange."""
+        if scope["type"] != "http":
+            raise RuntimeError("Laneway speaks HTTP only")
+        reply = _Reply(send)
+        try:
+            headers = _headers(scope)
+            await self._answer(scope["method"], scope["path"], headers, receive, reply)
+        except RequestError as error:
+            await _refuse(reply, error.status, error.code, str(error), error.param, {})
+        except Stopped as error:
+            await _refuse(reply, error.status, error.code, str(error), None, error.details)
+        except LogError as error:
+            _log.error("the log failed: %s", error)
+            message = "The decision log cannot be written, so nothing is answered. Its owner must make room or repair it."
+            await _refuse(reply, 503, "log_unavailable", message, None, {})
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the HTTP boundary: no text of ours or the client's gets out
+            _log.error("internal error: %s", type(error).__name__)
+            await _refuse(reply, 500, "internal_error", "Laneway failed inside; nothing more was sent.", None, {})
+
+    async def _answer(
+        self, method: str, path: str, headers: dict[str, str], receive: Receive, reply: _Reply
+    ) -> None:
+        if path == _CHAT and method == "POST":
+            await self._chat(headers, receive, reply)
+        elif path in ("/v1/models", "/health", "/ready") and method == "GET":
+            status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
+            await reply.json(status, msgspec.json.encode(body), {})
+        elif path in (_CHAT, "/v1/models", "/health", "/ready"):
+            raise RequestError(405, "method_not_allowed", f"{path} does not take {shown(method)}")
+        else:
+            raise RequestError(404, "unknown_path", f"no such path: {shown(path)}; this server has {_CHAT}, /v1/models, "
+                               "/health and /ready")  # fmt: skip
+
+    async def _chat(self, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise RequestError(415, "not_json", "send the request as content-type: application/json")
+        body = await _body(headers, receive)
+        chat = asyncio.current_task()
+        assert chat is not None
+        watch = asyncio.create_task(_cancel_when_gone(receive, chat))
+        try:
+            await self.gateway.chat(body, headers, reply)
+        except asyncio.CancelledError:
+            if not watch.done():
+                raise
+            chat.uncancel()  # the client went away: the record is written, and nobody is left to tell
+        finally:
+            watch.cancel()
+
+    def _models(self) -> tuple[int, object]:
+        policy = self.gateway.policy
+        names = ["auto", *policy.workloads, *(f"lane/{lane}" for lane in policy.lanes)]
+        return 200, {"object": "list", "data": [
+            {"id": name, "object": "model", "created": 0, "owned_by": "laneway"} for name in names
+        ]}  # fmt: skip
+
+    def _health(self) -> tuple[int, object]:
+        return 200, {"status": "ok"}
+
+    def _ready(self) -> tuple[int, object]:
+        gateway = self.gateway
+        lanes = {name: gateway.closed.get(name, "open") for name in gateway.policy.lanes}
+        usable = gateway.log.failure is None and any(state == "open" for state in lanes.values())
+        state = {"status": "ready" if usable else "not ready", "policy": gateway.policy.hash, "lanes": lanes,
+                 "log": gateway.log.failure or "ok"}  # fmt: skip
+        return (200 if usable else 503), state
+
+
+async def _cancel_when_gone(receive: Receive, chat: asyncio.Task[Any]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    chat.cancel()
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Header names in lower case. Raises RequestError for a repeated label and for a foreign Host."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("latin-1").lower()
+        if name in headers and name.startswith("laneway-"):
+            raise RequestError(400, "duplicate_header", f"header {shown(name)} is given twice; send it once")
+        headers[name] = raw_value.decode("latin-1")
+    host = headers.get("host", "localhost").rsplit("]", 1)[0].lstrip("[")
+    host = host if ":" in host and host.count(":") > 1 else host.partition(":")[0]
+    if host not in ("localhost", "::1") and not host.startswith("127."):
+        raise RequestError(403, "foreign_host", "this server answers to localhost only, until client keys exist")
+    return headers
+
+
+async def _body(headers: dict[str, str], receive: Receive) -> bytes:
+    too_long = RequestError(413, "body_too_long", f"the body is longer than {MAX_BODY} bytes; send less")
+    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > MAX_BODY:
+        raise too_long
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(400, "disconnected", "the client went away before its request was complete")
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY:
+            raise too_long
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _refuse(
+    reply: _Reply, status: int, code: str, message: str, param: str | None, details: dict[str, object]
+) -> None:
+    """An error in the wire's own shape: a response, or the last event of a stream that has begun."""
+    kind = _KINDS.get(status, "api_error")
+    if reply.started:
+        event = openai.error_event(code, message, kind=kind, param=param, details=details)
+        await reply.finish(event, {}, stream=True)
+        return
+    headers = {"laneway-decision": str(details["decision"])} if "decision" in details else {}
+    if status == 403 or code.startswith("held"):
+        headers["x-should-retry"] = "false"
+    if status == 413:
+        headers["connection"] = "close"
+    await reply.json(status, openai.error_body(code, message, kind=kind, param=param, details=details), headers)

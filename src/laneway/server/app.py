@@ -1,0 +1,81 @@
+"""app: one server process, from a policy file to a listening socket and back to a closed log."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from laneway.errors import UsageError, shown
+from laneway.gateway import Gateway
+from laneway.policy import Policy
+from laneway.providers.http import HttpProvider
+from laneway.server.api import Api
+from laneway.store import Log
+
+__all__ = ["run"]
+
+
+def run(
+    policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT. Raises UsageError for a host that is not loopback, LogError, OSError."""
+    _loopback_only(host)
+    uvloop.run(_serve(policy, log_path, host, port, on_ready))
+
+
+async def _serve(
+    policy: Policy, log_path: Path, host: str, port: int, on_ready: Callable[[Gateway, int], None]
+) -> None:
+    log = await asyncio.to_thread(Log.open, log_path)
+    provider: HttpProvider | None = None
+    try:
+        await asyncio.to_thread(log.archive, policy.hash, policy.text)
+        provider = HttpProvider(policy.lanes, os.environ)
+        gateway = Gateway(policy, log, provider, provider.closed)
+        with _listen(host, port) as listener:
+            server = uvicorn.Server(_config(Api(gateway)))
+            on_ready(gateway, listener.getsockname()[1])
+            await server.serve([listener])
+    finally:
+        if provider is not None:
+            await provider.close()
+        await asyncio.to_thread(log.close)
+
+
+def _config(api: Api) -> uvicorn.Config:
+    return uvicorn.Config(
+        api, http="httptools", loop="none", lifespan="off", access_log=False, log_level="warning",
+        server_header=False, date_header=False, timeout_graceful_shutdown=10, ws="none", backlog=2048,
+    )  # fmt: skip
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+    return listener
+
+
+def _loopback_only(host: str) -> None:
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback:
+        raise UsageError(
+            f"--host {shown(host)} is not loopback. Laneway has no client keys yet, so anyone who can reach it "
+            "could use every lane; it listens on 127.0.0.1 or ::1 only. Put your own authenticating proxy before it."
+        )

@@ -1,0 +1,75 @@
+-- Every query the store asks, by name; loaded by `chain.py`.
+
+-- name: put_salt
+-- Once in a log's life.
+INSERT INTO meta (name, value) VALUES ('salt', :salt) ON CONFLICT DO NOTHING;
+
+-- name: salt
+SELECT value FROM meta WHERE name = 'salt';
+
+-- name: tip
+-- The end of the chain, to append after.
+SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1;
+
+-- name: append
+INSERT INTO record (seq, at, decision, kind, body, hash) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: archive
+INSERT INTO policy (hash, text) VALUES (:hash, :text) ON CONFLICT DO NOTHING;
+
+-- name: policy_text
+SELECT text FROM policy WHERE hash = :hash;
+
+-- name: open_intents
+-- The last intent of every decision without an outcome, oldest first.
+SELECT body FROM record
+WHERE seq IN (
+    SELECT max(seq) FROM record GROUP BY decision HAVING sum(kind = 'outcome') = 0
+)
+ORDER BY seq;
+
+-- name: newest_first
+-- A page of first entries before :seq, one a decision, newest first.
+SELECT seq, decision FROM record AS first
+WHERE seq < :seq AND at >= :since AND NOT EXISTS (
+    SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
+)
+ORDER BY seq DESC LIMIT :page;
+
+-- name: oldest_first
+-- A page of first entries after :seq, one a decision, oldest first.
+SELECT seq, decision FROM record AS first
+WHERE seq > :seq AND at >= :since AND NOT EXISTS (
+    SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
+)
+ORDER BY seq LIMIT :page;
+
+-- name: story
+SELECT seq, at, body FROM record WHERE decision = :decision ORDER BY seq;
+
+-- name: starting_with
+-- Two are enough to know whether a prefix is unique; the exact id would come first.
+SELECT DISTINCT decision FROM record
+WHERE decision >= :prefix AND decision < :beyond
+ORDER BY decision LIMIT 2;
+
+-- name: latest_ids
+-- The ids a person most likely meant, to search for a near one.
+SELECT DISTINCT decision FROM (SELECT decision FROM record ORDER BY seq DESC LIMIT :page);
+
+-- name: last_seq
+SELECT coalesce(max(seq), 0) FROM record NOT INDEXED;
+
+-- name: chain
+-- Texts as bytes, because a damaged one may not be UTF-8.
+SELECT
+    seq, at, CAST(decision AS BLOB), CAST(kind AS BLOB), body, hash,
+    typeof(at) = 'integer' AND typeof(decision) = 'text' AND typeof(kind) = 'text'
+        AND typeof(body) = 'blob' AND typeof(hash) = 'blob'
+FROM record NOT INDEXED ORDER BY seq;
+
+-- name: policies
+SELECT CAST(hash AS BLOB), CAST(text AS BLOB) FROM policy ORDER BY hash;
+
+-- name: integrity
+PRAGMA integrity_check(1);

@@ -1,0 +1,223 @@
+"""The log's reader: stories, policy texts and the proof of the chain come out, while a server writes.
+
+Owns one read-only connection. Nothing here holds more than a page of the log in memory.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from laneway.errors import LogError
+from laneway.record import Entry, Intent, Opening, Outcome
+from laneway.store.chain import SQL, genesis, link
+
+__all__ = ["Logged", "Reader", "Story", "Verification"]
+
+_BUSY_SECONDS = 5.0
+_PAGE = 256
+_PROGRESS = 1000
+_NEWEST = 2**63 - 1
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+# What reading a damaged file can raise: SQLite's own words, or values no writer of ours has put there.
+_DAMAGE = (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, OverflowError, TypeError)
+_entry = msgspec.json.Decoder[Entry](Entry)
+E = TypeVar("E", Intent, Outcome)
+
+
+class Logged(NamedTuple, Generic[E]):
+    """An entry and when it was handed to the log (UTC)."""
+
+    at: datetime.datetime
+    entry: E
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One request from its first entry to its last. `outcome` is None while it runs."""
+
+    id: str
+    opening: Opening
+    intents: tuple[Logged[Intent], ...]
+    outcome: Logged[Outcome] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` found. `entries` were in order; `head` is the hash of the last of them, in hex."""
+
+    ok: bool
+    entries: int
+    problem: str | None
+    head: str
+
+
+class _BrokenError(Exception):
+    """Where the chain breaks; becomes a Verification's `problem`."""
+
+
+class Reader:
+    """A log seen from outside the server that writes it. Close it after use."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+
+    @classmethod
+    def open(cls, path: Path) -> Reader:
+        """Open the log at `path` for reading only."""
+        if not path.is_file():
+            raise LogError(f"there is no log at {path}; `laneway serve` makes one when it first starts")
+        uri = path.absolute().as_uri() + "?mode=ro"
+        try:
+            db = sqlite3.connect(
+                uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise LogError(f"the log {path} cannot be opened: {error}") from error
+        return cls(path, db)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def story(self, id: str) -> Story | None:
+        """The story of the decision with this id, with the only id that starts so, or the "last" one."""
+        if id == "last":
+            return next(self.recent(1), None)
+        ids = self._starting_with(id)
+        return self._story(ids[0]) if ids and (ids[0] == id or len(ids) == 1) else None
+
+    def nearest(self, id: str) -> str | None:
+        """A known id that `id` may have been meant for."""
+        ids = self._starting_with(id)
+        if ids:
+            return ids[0]
+        with self._reading():
+            ids = [found for (found,) in self._db.execute(SQL["latest_ids"], {"page": _PAGE})]
+            return next(iter(difflib.get_close_matches(id, ids, n=1)), None)
+
+    def recent(self, limit: int = 20, since: datetime.datetime | None = None) -> Iterator[Story]:
+        """At most `limit` stories, the newest request first."""
+        return islice(self._stories("newest_first", _NEWEST, since), max(limit, 0))
+
+    def stories(self, since: datetime.datetime | None = None) -> Iterator[Story]:
+        """Every story, the oldest request first."""
+        return self._stories("oldest_first", 0, since)
+
+    def policy_text(self, hash: str) -> str | None:
+        """The policy file that had this SHA-256, as it was served."""
+        with self._reading():
+            row: tuple[str] | None = self._db.execute(SQL["policy_text"], {"hash": hash}).fetchone()
+        return row[0] if row else None
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
+        """Recompute the chain, the policies' hashes and SQLite's own checks; stops at the first problem.
+
+        Finds any change of a record that was followed by another, and any change that did not recompute
+        the chain. A chain alone cannot show that its newest records were cut off, or that all of it was
+        written anew: compare `head` and `entries` with a copy that was kept elsewhere.
+        """
+        entries, head = 0, b""
+        try:
+            total: int = self._db.execute(SQL["last_seq"]).fetchone()[0]
+            for entries, head in self._chain():  # noqa: B007 - the last one is the result
+                if progress and entries % _PROGRESS == 0:
+                    progress(entries, total)
+            if progress:
+                progress(entries, entries)
+            self._check_policies()
+            self._check_file()
+        except _BrokenError as broken:
+            return Verification(False, entries, str(broken), head.hex())
+        except _DAMAGE as error:
+            problem = f"the file cannot be read after record {entries}: {error}"
+            return Verification(False, entries, problem, head.hex())
+        return Verification(True, entries, None, head.hex())
+
+    def _stories(self, query: str, seq: int, since: datetime.datetime | None) -> Iterator[Story]:
+        # A page a query: an open one would keep the write-ahead log growing for as long as a person reads.
+        earliest = (since - _EPOCH) // _MICROSECOND if since else 0
+        while True:
+            with self._reading():
+                page = self._db.execute(SQL[query], {"seq": seq, "since": earliest, "page": _PAGE}).fetchall()
+            for _, id in page:
+                yield self._story(id)
+            if len(page) < _PAGE:
+                return
+            seq = page[-1][0]
+
+    def _story(self, id: str) -> Story:
+        opening: Opening | None = None
+        intents: list[Logged[Intent]] = []
+        outcome: Logged[Outcome] | None = None
+        with self._reading():
+            for _, micros, body in self._db.execute(SQL["story"], {"decision": id}):
+                entry, at = _entry.decode(body), _EPOCH + micros * _MICROSECOND
+                opening = opening or entry.opening
+                if isinstance(entry, Intent):
+                    intents.append(Logged(at, entry))
+                else:
+                    outcome = Logged(at, entry)
+        if opening is None:
+            raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway verify`")
+        return Story(id, opening, tuple(intents), outcome)
+
+    def _starting_with(self, prefix: str) -> list[str]:
+        if not prefix or not prefix.isprintable():
+            return []
+        with self._reading():
+            bounds = {"prefix": prefix, "beyond": prefix + "\U0010ffff"}
+            return [id for (id,) in self._db.execute(SQL["starting_with"], bounds)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except _DAMAGE as error:
+            raise LogError(f"the log {self.path} cannot be read: {error}; run `laneway verify`") from error
+
+    def _chain(self) -> Iterator[tuple[int, bytes]]:
+        """Every record's number and hash, as long as each follows from the one before."""
+        salt: tuple[bytes] | None = self._db.execute(SQL["salt"]).fetchone()
+        if salt is None:
+            raise _BrokenError("the log's salt is gone: no link can be checked")
+        expected, head = 0, genesis(salt[0])
+        yield expected, head
+        for seq, at, decision, kind, body, hash, typed in self._db.execute(SQL["chain"]):
+            expected += 1
+            if not typed:
+                raise _BrokenError(f"{_named(seq, decision)} holds a value of another type")
+            if seq != expected:
+                raise _BrokenError(f"record {expected} is missing, before {_named(seq, decision)}")
+            head = link(head, seq, at, decision, kind, body)
+            if hash != head:
+                raise _BrokenError(f"{_named(seq, decision)} was changed: its hash does not follow")
+            yield seq, head
+
+    def _check_policies(self) -> None:
+        for hash, text in self._db.execute(SQL["policies"]):
+            if hashlib.sha256(text).hexdigest().encode() != hash:
+                raise _BrokenError(f"the text of policy {hash.decode(errors='replace')} was changed")
+
+    def _check_file(self) -> None:
+        (said,) = self._db.execute(SQL["integrity"]).fetchone()
+        if said != "ok":
+            raise _BrokenError(f"SQLite finds the file damaged: {' '.join(said.split())}")
+
+
+def _named(seq: int, decision: object) -> str:
+    id = decision.decode(errors="replace") if isinstance(decision, bytes) else decision
+    return f"record {seq} (decision {id})"

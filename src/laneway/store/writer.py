@@ -1,0 +1,239 @@
+"""The log's writer: entries come in, and are durable when `append` returns.
+
+Owns the lock on the log, its one writing connection and the thread that commits. Everything waiting goes
+into one transaction, so that a slow disk costs one flush a batch and not one an entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import queue
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from laneway.errors import LogError
+from laneway.record import Entry, Outcome
+from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link
+
+__all__ = ["Log"]
+
+_BUSY_SECONDS = 5.0
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "free space on its disk; writing goes on by itself then",
+    sqlite3.SQLITE_BUSY: "another program holds the file; end that one",
+    sqlite3.SQLITE_READONLY: "make the file and its directory writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "make the directory exist and writable for this user",
+    sqlite3.SQLITE_IOERR: "look at its disk; writing goes on by itself once it works",
+    sqlite3.SQLITE_CORRUPT: "see what `laneway verify` says of it, then start a new log beside it",
+    sqlite3.SQLITE_NOTADB: "name another file: this one is no log",
+}
+
+
+class _Call(msgspec.Struct):
+    """As much of an intent as closing it needs, whatever else a version of Laneway wrote there."""
+
+    id: str
+    lane: str
+
+
+_call = msgspec.json.Decoder(_Call)
+
+
+class _Waiting(NamedTuple):
+    lines: list[Line]
+    future: asyncio.Future[None]
+
+
+class Log:
+    """The log of one server process. `closed`: decisions found open and closed; `commits`: batches so far."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self.commits = 0
+        self._db = db
+        self._salt = _salt(db)
+        self._turn = threading.Lock()  # one transaction at a time on the one connection
+        self._gate = threading.Lock()  # nothing is queued behind the end
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._ended = False
+        self._held = ExitStack()
+        self.closed = self._close_open_intents()
+        self._thread = threading.Thread(target=self._run, name="laneway-log", daemon=True)
+
+    @classmethod
+    def open(cls, path: Path) -> Log:
+        """Open or create the log at `path` and close what a crash left open. One server a log."""
+        with ExitStack() as held:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(_locked(path))
+                path.touch(mode=0o600)
+                log = cls(path, held.enter_context(closing(_connect(path))))
+            except (OSError, sqlite3.Error) as error:
+                raise LogError(f"the log {path} cannot be opened: {_cause(error)}") from error
+            log._held = held.pop_all()
+        log._thread.start()
+        return log
+
+    async def append(self, *entries: Entry) -> None:
+        """Write `entries` together; returns once they are on disk. Cancelled, they may still be written."""
+        if not entries:
+            return
+        waiting = _Waiting([line(e) for e in entries], asyncio.get_running_loop().create_future())
+        with self._gate:
+            if self._ended:
+                raise LogError(f"the log {self.path} is closed; the server is stopping")
+            self._queue.put(waiting)
+        await waiting.future
+
+    def archive(self, hash: str, text: str) -> None:
+        """Keep a policy's text by its SHA-256. Blocks until it is on disk; a second time does nothing."""
+        if hashlib.sha256(text.encode()).hexdigest() != hash:
+            raise LogError(f"policy {hash} is not the SHA-256 of the text to be archived under it")
+        with self._transaction() as db:
+            db.execute(SQL["archive"], {"hash": hash, "text": text})
+
+    def commitment(self, data: bytes) -> str:
+        """A hash of `data` keyed with this log's salt: equal only for equal data within this log."""
+        return hashlib.blake2b(data, key=self._salt, digest_size=32).hexdigest()
+
+    def close(self) -> None:
+        """Write what is waiting, fold the write-ahead log into the file and let go of the lock."""
+        with self._gate:
+            if self._ended:
+                return
+            self._ended = True
+            self._queue.put(None)
+        self._thread.join()
+        with self._held, suppress(sqlite3.Error):  # a checkpoint not made now is made by the next open
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _run(self) -> None:
+        more = True
+        while more:
+            batch, more = self._drain()
+            failure = None
+            try:
+                if batch:
+                    self._write(each for waiting in batch for each in waiting.lines)
+            except LogError as error:
+                failure = str(error)
+            _settle([waiting.future for waiting in batch], failure)
+
+    def _drain(self) -> tuple[list[_Waiting], bool]:
+        """Wait for work, then take everything that waits; False with the last batch."""
+        batch: list[_Waiting] = []
+        with suppress(queue.Empty):
+            waiting = self._queue.get()
+            while waiting is not None:
+                batch.append(waiting)
+                waiting = self._queue.get_nowait()
+            return batch, False
+        return batch, True
+
+    def _write(self, lines: Iterable[Line]) -> None:
+        with self._transaction() as db:
+            # The end of the chain is read and never remembered, so a failed batch leaves nothing to undo.
+            tip: tuple[int, bytes] | None = db.execute(SQL["tip"]).fetchone()
+            db.executemany(SQL["append"], _linked(lines, *(tip or (0, genesis(self._salt)))))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it durable, or none of it and a LogError."""
+        with self._turn:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except Exception as error:
+                # Every failure, even a defect of ours: callers would wait forever for a thread that died.
+                with suppress(sqlite3.Error):
+                    self._db.rollback()
+                raise LogError(f"the log {self.path} cannot be written: {_cause(error)}") from error
+            self.commits += 1
+
+    def _close_open_intents(self) -> int:
+        bodies = [body for (body,) in self._db.execute(SQL["open_intents"])]
+        try:
+            calls = [_call.decode(body) for body in bodies]
+        except msgspec.MsgspecError as error:
+            raise LogError(f"the log {self.path} holds a damaged record: run `laneway verify`") from error
+        outcomes = [Outcome(id=c.id, status="interrupted", code="interrupted", lane=c.lane) for c in calls]
+        if outcomes:
+            self._write(line(outcome) for outcome in outcomes)
+        return len(outcomes)
+
+
+def _linked(lines: Iterable[Line], seq: int, head: bytes) -> Iterator[tuple[int | str | bytes, ...]]:
+    for at, decision, kind, body in lines:
+        seq += 1
+        head = link(head, seq, at, decision.encode(), kind.encode(), body)
+        yield seq, at, decision, kind, body, head
+
+
+def _settle(futures: list[asyncio.Future[None]], failure: str | None) -> None:
+    """Wake every waiting caller, with one call into each event loop."""
+    for loop in {future.get_loop() for future in futures}:
+        with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(_wake, [f for f in futures if f.get_loop() is loop], failure)
+
+
+def _wake(futures: list[asyncio.Future[None]], failure: str | None) -> None:
+    for future in futures:
+        if future.done():  # its caller was cancelled
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(LogError(failure))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the log for this process; the kernel lets go when the process ends, however it ends."""
+    lock = path.with_name(path.name + ".lock")
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LogError(
+                f"the log {path} is in use by another server ({lock}): stop that one, or name another log"
+            ) from None
+        yield
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    with ExitStack() as undo:
+        undo.callback(db.close)
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version not in (0, VERSION):
+            raise LogError(f"the log {path} was written by a newer Laneway (format {version}); use that one")
+        db.execute("PRAGMA journal_mode = WAL").fetchall()
+        db.execute("PRAGMA synchronous = FULL")
+        db.executescript(SCHEMA)
+        undo.pop_all()
+    return db
+
+
+def _salt(db: sqlite3.Connection) -> bytes:
+    db.execute(SQL["put_salt"], {"salt": secrets.token_bytes(32)})
+    salt: bytes = db.execute(SQL["salt"]).fetchone()[0]
+    return salt
+
+
+def _cause(error: Exception) -> str:
+    """What SQLite or the system said, and what to do. Neither ever quotes an entry."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
+    known = isinstance(error, sqlite3.Error | OSError)
+    return f"{error if known else type(error).__name__}{remedy}"

@@ -1,0 +1,1 @@
+"""Wires: one codec for each protocol, between its bytes and the values that every wire shares."""
