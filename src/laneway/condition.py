@@ -2,8 +2,8 @@
 
 A condition is a small frozen tree over Signals. `holds` answers True, False, or None where a fact that
 it needs is unknown; the caller picks the safe reading (routes take None for no, the wall's limits and
-the reviews take it for yes). `because` names the signals that made it true: one per alternative, so
-that changing any one of them changes the answer.
+the reviews take it for yes). `because` names the signals that made the answer what it is, and no others:
+one of several alternatives, all of several requirements.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class All:
         return None if unknown else True
 
     def because(self, signals: Signals) -> tuple[str, ...]:
-        """Every part's."""
-        return tuple(s for part in self.parts for s in part.because(signals))
+        """Every part's where all hold, else those of the first part that decides against."""
+        return _because(self.parts, self.holds(signals), all_of=True, signals=signals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +121,8 @@ class Any:
         return None if unknown else False
 
     def because(self, signals: Signals) -> tuple[str, ...]:
-        """The first part that holds (or may hold): change it, and the next one speaks."""
-        maybe: tuple[str, ...] = ()
-        for part in self.parts:
-            answer = part.holds(signals)
-            if answer:
-                return part.because(signals)
-            if answer is None and not maybe:
-                maybe = part.because(signals)
-        return maybe
+        """Those of the first part that holds, or every part's where none does."""
+        return _because(self.parts, self.holds(signals), all_of=False, signals=signals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +137,16 @@ class Not:
         return None if answer is None else not answer
 
     def because(self, signals: Signals) -> tuple[str, ...]:
-        """The signals that the part looks at."""
-        return _facts(self.part, signals)
+        """The part's."""
+        return self.part.because(signals)
 
 
-def _facts(condition: Condition, signals: Signals) -> tuple[str, ...]:
-    if isinstance(condition, (All, Any)):
-        return tuple(s for part in condition.parts for s in _facts(part, signals))
-    if isinstance(condition, Not):
-        return _facts(condition.part, signals)
-    return condition.because(signals)
+def _because(
+    parts: tuple[Condition, ...], answer: bool | None, *, all_of: bool, signals: Signals
+) -> tuple[str, ...]:
+    if answer is all_of:
+        return tuple(dict.fromkeys(s for part in parts for s in part.because(signals)))
+    return next(part.because(signals) for part in parts if part.holds(signals) is answer)
 
 
 Condition = Always | Test | All | Any | Not

@@ -8,8 +8,11 @@ is left. Fallback and escalation pick only from what the wall, the evidence rule
 from __future__ import annotations
 
 import datetime
+from collections.abc import Container, Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple
+
+import msgspec
 
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.facts import Facts
@@ -32,27 +35,30 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
     review = _approval(policy, signals)
     route = _first_match(policy.routes, signals)
     if route is None:
-        return Refuse(reasons=(_NO_ROUTE,), rejected=tuple(rejected))
+        return Refuse(reasons=(_NO_ROUTE,), rejected=(*rejected, *_left_out(open_, (), _NO_ROUTE)))
     ranked = [ask.pin] if ask.pin in open_ else [] if ask.pin else _rank(policy, route.words, open_, signals, facts)
     if not ranked:
-        return _no_lane(route, signals, wall, tuple(rejected))
-    plan = _Plan(policy, ask, signals, facts, open_, ranked, rejected)
-    reasons = [_because(route, signals, "route", f"{ranked[0]} is tried first ({_words(route)})", ranked[0])]
+        nothing = _because(route, signals, "no-lane", f"no lane is left for this request ({_words(route)})")
+        return _no_lane(route, nothing, wall, (*rejected, *_left_out(open_, (), nothing)))
+    plan = _Plan(policy, ask, signals, facts, open_, ranked)
+    chosen = _because(route, signals, "route", f"{ranked[0]} is tried first ({_words(route)})", ranked[0])
+    reasons = [chosen]
     lanes, on_failure = plan.fallback(reasons)
     escalate = plan.escalation(lanes, reasons)
     planned = dict.fromkeys((*lanes, *escalate))
     for lane in planned:
         reasons.extend(open_[lane])
-    plan.leave_out(planned, route)
+    rejected += _left_out(open_, planned, chosen)
     if review is not None:
-        return Hold(release="after-approval", reasons=(review, *reasons), rejected=tuple(rejected))
+        kept = (reason for reason in reasons if reason.code not in ("fallback", "weak"))
+        return Hold(release="after-approval", reasons=(review, *kept), rejected=tuple(rejected))
     first, deadline = policy.lanes[lanes[0]], policy.deadlines.get(signals.latency, Deadline())
     output = caps.get(first.name) or ask.max_output or first.limits.output or DEFAULT_OUTPUT
     return Route(
         lanes=tuple(lanes),
         escalate=tuple(escalate),
         on_failure=on_failure,
-        on_weak=policy.gate.weak_stop,
+        on_weak=policy.gate.weak_stop if policy.gate.checks else None,
         release="now",
         evidence="waived",
         first_byte=deadline.first_byte,
@@ -78,6 +84,11 @@ def walled(policy: Policy, today: datetime.date) -> dict[str, Wall]:
     below: Wall | None = None
     for data_class in policy.classes:
         below = table[data_class] = _row(policy, data_class, below, today)
+    for lane in policy.lanes:
+        sides = [row.admitted if lane in row.admitted else row.rejected for row in table.values()]
+        if len({(side[lane].code, side[lane].rule) for side in sides}) == 1:
+            for side in sides:  # the same for every class: the request's class is not why
+                side[lane] = msgspec.structs.replace(side[lane], signal="")
     return table
 
 
@@ -245,13 +256,20 @@ def _words(rule: Ranking) -> str:
     return ", then ".join(rule.words) or rule.stop
 
 
-def _no_lane(route: Ranking, signals: Signals, wall: Wall, rejected: tuple[Reason, ...]) -> Decision:
-    effect = f"no lane is left for this request ({_words(route)})"
-    reason = _because(route, signals, "no-lane", effect)
-    walled_off = tuple(r for r in rejected if r.lane in wall.rejected)[:1]
+def _no_lane(route: Ranking, nothing: Reason, wall: Wall, rejected: tuple[Reason, ...]) -> Decision:
+    reasons = (nothing, *(r for r in rejected if r.lane in wall.rejected))[:2]
     if route.stop == "hold":
-        return Hold(release="now", reasons=(reason, *walled_off), rejected=rejected)
-    return Refuse(reasons=(reason, *walled_off), rejected=rejected)
+        return Hold(release="now", reasons=reasons, rejected=rejected)
+    return Refuse(reasons=reasons, rejected=rejected)
+
+
+def _left_out(open_: Iterable[str], planned: Container[str], by: Reason) -> list[Reason]:
+    """Why each open lane that the plan does not use is not in it: the rule that ranked did not name it."""
+    return [
+        Reason("not-in-plan", by.rule, by.signal, f"{name} is allowed, but the plan does not name it", by.says, name)
+        for name in open_
+        if name not in planned
+    ]
 
 
 def _rank(
@@ -294,10 +312,10 @@ class _Plan:
 
     def __init__(
         self, policy: Policy, ask: Ask, signals: Signals, facts: Facts,
-        open_: dict[str, tuple[Reason, ...]], ranked: list[str], rejected: list[Reason],
+        open_: dict[str, tuple[Reason, ...]], ranked: list[str],
     ) -> None:  # fmt: skip
         self.policy, self.ask, self.signals, self.facts = policy, ask, signals, facts
-        self.open_, self.ranked, self.rejected = open_, ranked, rejected
+        self.open_, self.ranked = open_, ranked
 
     def _expand(self, words: tuple[str, ...]) -> list[str]:
         """`words` as lanes; `next` goes on along the route's ranking, then by strength upwards."""
@@ -330,10 +348,3 @@ class _Plan:
         effect = f"if the answer is weak: {', then '.join((*stronger[:1], gate.weak_stop))}"
         reasons.append(Reason("weak", "gate", "", effect, gate.says))
         return stronger[:1]
-
-    def leave_out(self, planned: dict[str, None], route: Ranking) -> None:
-        """Say of every open lane that the plan does not use why it does not."""
-        for name in self.open_:
-            if name not in planned:
-                effect = f"{name} is allowed, but neither the route nor its fallback names it"
-                self.rejected.append(_because(route, self.signals, "not-in-plan", effect, name))

@@ -34,7 +34,7 @@ def judge(
         return Verdict("marked", failed, released=True)
     if not last and escalation(policy, route, lane):
         return Verdict("escalate", failed)
-    return Verdict(route.on_weak, failed)
+    return Verdict(route.on_weak or "marked", failed)
 
 
 def escalation(policy: Policy, route: Route, lane: str) -> str | None:
@@ -47,7 +47,7 @@ def can_change(policy: Policy, route: Route, lane: str) -> bool:
     """Whether a verdict on `lane`'s answer could still change what the client gets, so that it must wait."""
     if policy.lanes[lane].gate_after or not policy.gate.checks:
         return False
-    return route.on_weak != "marked" or escalation(policy, route, lane) is not None
+    return route.on_weak not in ("marked", None) or escalation(policy, route, lane) is not None
 
 
 def check_schema(request: Request) -> None:

@@ -116,7 +116,7 @@ class Gateway:
         except LaneError as error:
             if error.sent:
                 raise
-            return weak, Verdict(run.route.on_weak, verdict.failed)
+            return weak, Verdict(run.route.on_weak or "marked", verdict.failed)
         return got, self._judge(run, got, last=True)
 
     async def _record(

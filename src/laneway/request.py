@@ -35,9 +35,11 @@ class Request:
 
 
 def strings(value: object, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every string in a JSON value, keys included, with its place (`messages[0].content`)."""
+    """Every string and number in a JSON value, keys included, with its place (`messages[0].content`)."""
     if isinstance(value, str):
         yield place, value
+    elif isinstance(value, (int, float)):
+        yield place, str(value)
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield f"{place} (key)".strip(), str(key)

@@ -423,7 +423,7 @@ class TestStories:
     def test_a_damaged_record_is_a_log_error(self, three: Path) -> None:
         """Reading what cannot be read names the file and points to `verify`."""
         tamper(three, "UPDATE record SET body = CAST('{' AS BLOB) WHERE seq = 1")
-        with reading(three) as reader, pytest.raises(LogError, match="run `laneway verify`"):
+        with reading(three) as reader, pytest.raises(LogError, match="run `laneway log verify`"):
             reader.story("alpha")
 
 

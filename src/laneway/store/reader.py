@@ -172,7 +172,7 @@ class Reader:
                 else:
                     outcome = Logged(at, entry)
         if opening is None:
-            raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway verify`")
+            raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway log verify`")
         return Story(id, opening, tuple(intents), outcome)
 
     def _starting_with(self, prefix: str) -> list[str]:
@@ -187,7 +187,7 @@ class Reader:
         try:
             yield
         except _DAMAGE as error:
-            raise LogError(f"the log {self.path} cannot be read: {error}; run `laneway verify`") from error
+            raise LogError(f"the log {self.path} cannot be read: {error}; run `laneway log verify`") from error
 
     def _chain(self) -> Iterator[tuple[int, bytes]]:
         """Every record's number and hash, as long as each follows from the one before."""

@@ -33,7 +33,7 @@ _REMEDIES = {
     sqlite3.SQLITE_READONLY: "make the file and its directory writable for this user",
     sqlite3.SQLITE_CANTOPEN: "make the directory exist and writable for this user",
     sqlite3.SQLITE_IOERR: "look at its disk; writing goes on by itself once it works",
-    sqlite3.SQLITE_CORRUPT: "see what `laneway verify` says of it, then start a new log beside it",
+    sqlite3.SQLITE_CORRUPT: "see what `laneway log verify` says of it, then start a new log beside it",
     sqlite3.SQLITE_NOTADB: "name another file: this one is no log",
 }
 
@@ -54,11 +54,16 @@ class _Waiting(NamedTuple):
 
 
 class Log:
-    """The log of one server process. `closed`: decisions found open and closed; `commits`: batches so far."""
+    """The log of one server process.
+
+    `closed`: decisions found open and closed; `commits`: batches so far; `failure`: why the last batch
+    could not be written, None while all is well.
+    """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self.commits = 0
+        self.failure: str | None = None
         self._db = db
         self._salt = _salt(db)
         self._turn = threading.Lock()  # one transaction at a time on the one connection
@@ -127,6 +132,8 @@ class Log:
                     self._write(each for waiting in batch for each in waiting.lines)
             except LogError as error:
                 failure = str(error)
+            if batch:
+                self.failure = failure
             _settle([waiting.future for waiting in batch], failure)
 
     def _drain(self) -> tuple[list[_Waiting], bool]:
@@ -166,7 +173,7 @@ class Log:
         try:
             calls = [_call.decode(body) for body in bodies]
         except msgspec.MsgspecError as error:
-            raise LogError(f"the log {self.path} holds a damaged record: run `laneway verify`") from error
+            raise LogError(f"the log {self.path} holds a damaged record: run `laneway log verify`") from error
         outcomes = [Outcome(id=c.id, status="interrupted", code="interrupted", lane=c.lane) for c in calls]
         if outcomes:
             self._write(line(outcome) for outcome in outcomes)

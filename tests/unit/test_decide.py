@@ -1,0 +1,403 @@
+"""decide: total, deterministic, walled, and causally explained, on generated policies and requests."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from dataclasses import replace
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from laneway import condition
+from laneway.condition import ALWAYS, All, Any, Condition, Not, fact_of
+from laneway.decide import decide, walled
+from laneway.decision import Decision, Hold, Reason, Refuse, Route
+from laneway.facts import Facts
+from laneway.lane import KINDS, Lane, Limits, Price, Zone
+from laneway.policy import Deadline, Detect, Gate, Grant, Limit, Policy, Ranking, Review, Unlabelled, Waiver
+from laneway.record import Opening
+from laneway.signals import Ask, Signals
+
+CLASSES = ("public", "internal", "confidential", "restricted")
+LANES = ("home", "vault", "shared", "premium")
+TODAY = datetime.date(2026, 11, 24)
+FACT_VALUES: dict[str, tuple[object, ...]] = {
+    "sensitivity": CLASSES,
+    "difficulty": ("routine", "hard", "unknown"),
+    "stakes": ("normal", "high"),
+    "latency": ("interactive", "background", "batch"),
+    "workload": (None, "review", "chore"),
+    "matter": (None, "open", "domestic"),
+    "tokens": (0, 50, 5_000, 200_000),
+    "ceiling": (None, 0.0, 0.001, 1.0),
+}
+WORDS = {"sensitivity", "difficulty", "stakes", "latency", "workload", "matter"}
+
+
+def fact_tests() -> st.SearchStrategy[Condition]:
+    """One fact against some of its values."""
+
+    def words(fact: str) -> st.SearchStrategy[Condition]:
+        known = [value for value in FACT_VALUES[fact] if value is not None]
+        return st.sets(st.sampled_from(known), min_size=1, max_size=len(known) - 1).map(
+            lambda chosen: condition.Test(fact, "in", frozenset(chosen))  # type: ignore[arg-type]
+        )
+
+    bounds = st.builds(
+        lambda fact, op, bound: condition.Test(fact, op, frozenset({bound})),
+        st.sampled_from(["tokens", "ceiling"]), st.sampled_from(["over", "under", "at_least", "at_most"]),
+        st.sampled_from([0.001, 40.0, 6_000.0]),
+    )  # fmt: skip
+    return st.one_of(bounds, *(words(fact) for fact in sorted(WORDS)))
+
+
+def facts_in(tree: Condition) -> list[str]:
+    """Every fact that a condition tests, as often as it does."""
+    if isinstance(tree, (All, Any)):
+        return [fact for part in tree.parts for fact in facts_in(part)]
+    return facts_in(tree.part) if isinstance(tree, Not) else [tree.fact] if isinstance(tree, condition.Test) else []
+
+
+def conditions() -> st.SearchStrategy[Condition]:
+    """Small trees of tests, each of another fact: `stakes: high or normal` says nothing that could be a cause."""
+    return st.recursive(
+        fact_tests(),
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: All(tuple(parts))),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: Any(tuple(parts))),
+            inner.map(Not),
+        ),
+        max_leaves=4,
+    ).filter(lambda tree: len(facts_in(tree)) == len(set(facts_in(tree))))
+
+
+whens = st.one_of(st.just(ALWAYS), conditions())
+lanes = st.fixed_dictionaries({
+    name: st.builds(
+        Lane, name=st.just(name), kind=st.sampled_from(KINDS), provider=st.just("openai"),
+        url=st.just("http://127.0.0.1:1/v1"), model=st.just("m"),
+        price=st.sampled_from([None, Price(0, 0, 0), Price(1, 4, 1), Price(30, 90, 3)]),
+        limits=st.sampled_from([Limits(), Limits(context=1_000), Limits(output=64)]),
+        runs=st.sampled_from([None, frozenset({"SE"}), frozenset({"US"})]),
+        supports=st.sampled_from([None, frozenset({"tools"})]),
+    )
+    for name in LANES
+})  # fmt: skip
+ZONES = {
+    "ours": Zone(name="ours", kind=frozenset({"local", "private"})),
+    "paid": Zone(name="paid", kind=frozenset({"managed-open", "premium"})),
+    "named": Zone(name="named", lanes=frozenset({"home", "shared"})),
+}
+zones = st.lists(st.sampled_from(sorted(ZONES)), max_size=2, unique=True).map(tuple)
+ranking_words = st.lists(
+    st.sampled_from(["cheapest", "safest", "strongest", "fastest", "next", *LANES, *ZONES]), min_size=1, max_size=3
+).map(tuple)  # fmt: skip
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """A policy of up to a dozen rules over four classes and four lanes."""
+
+    def rankings(key: str) -> tuple[Ranking, ...]:
+        made = draw(st.lists(st.tuples(whens, ranking_words, st.sampled_from(["hold", "refuse"])), max_size=3))
+        return tuple(
+            Ranking(id=f"{key}[{i}]", says=f"{key} {i}", when=when, words=words, stop=stop)  # type: ignore[arg-type]
+            for i, (when, words, stop) in enumerate(made)
+        )
+
+    grants = draw(st.lists(st.tuples(st.sets(st.sampled_from(CLASSES), min_size=1), zones), max_size=5))
+    limits = draw(st.lists(st.tuples(conditions(), zones), max_size=1))
+    reviews = draw(st.lists(conditions(), max_size=1))
+    waivers = draw(st.lists(st.tuples(st.sets(st.sampled_from(LANES)), st.sampled_from([-1, 0, 9])), max_size=2))
+    weak = draw(ranking_words)
+    return Policy(
+        name="generated", text="", hash="", file="generated", currency="EUR", classes=CLASSES,
+        unlabelled=Unlabelled(sensitivity="internal"), lanes=draw(lanes), strength=draw(st.permutations(LANES).map(tuple)),
+        zones=ZONES,
+        grants=tuple(Grant(id=f"wall[{i}]", says=f"wall {i}", classes=frozenset(c), zones=z)
+                     for i, (c, z) in enumerate(grants)),
+        limits=tuple(Limit(id=f"limit[{i}]", says=f"limit {i}", when=c, zones=z) for i, (c, z) in enumerate(limits)),
+        routes=rankings("routes"), fallbacks=rankings("fallbacks"),
+        reviews=tuple(Review(id=f"reviews[{i}]", says=f"review {i}", when=c) for i, c in enumerate(reviews)),
+        gate=Gate(says="gate", checks=("empty",), weak=weak, weak_stop=draw(st.sampled_from(["hold", "refuse", "marked"])),
+                  waivers=tuple(Waiver(id=f"gate.waiver[{i}]", says=f"waiver {i}", lanes=frozenset(names), by="DPO",
+                                       until=TODAY + datetime.timedelta(days=days))
+                                for i, (names, days) in enumerate(waivers))),
+        deadlines={"interactive": Deadline(4, 60)}, detect=Detect(identifiers={"*": "restricted"}, unreadable="restricted"),
+    )  # fmt: skip
+
+
+class Given(NamedTuple):
+    """One generated request under one generated policy."""
+
+    policy: Policy
+    ask: Ask
+    signals: Signals
+    facts: Facts
+
+
+def given_from(policy: Policy, dice: random.Random) -> Given:
+    """Any values of every fact that the generated policies test."""
+    chosen = {fact: dice.choice(values) for fact, values in FACT_VALUES.items()}
+    matter = chosen.pop("matter")
+    return Given(
+        policy,
+        Ask(pin=dice.choice([None, None, None, *LANES]), max_output=dice.choice([None, 10, 4_000])),
+        Signals(**chosen, needs=dice.choice([(), ("tools",), ("vision",)]),  # type: ignore[arg-type]
+                declared={} if matter is None else {"matter": matter}),  # type: ignore[dict-item]
+        Facts(today=TODAY, closed=dice.choice([{}, {"premium": "its key is not set"}]),
+              p95=dice.choice([{}, {"shared": 0.2, "home": 1.0}])),
+    )  # fmt: skip
+
+
+class Batch(NamedTuple):
+    """A generated policy and the seed of ten requests under it."""
+
+    policy: Policy
+    seed: int
+
+    def requests(self) -> list[Given]:
+        """The ten requests."""
+        dice = random.Random(self.seed)
+        return [given_from(self.policy, dice) for _ in range(10)]
+
+
+batches = st.builds(Batch, policies(), st.integers(0, 2**32))
+
+
+def lanes_of(decision: Decision) -> set[str]:
+    """Every lane that the decision may call."""
+    return {*decision.lanes, *decision.escalate} if isinstance(decision, Route) else set()
+
+
+@settings(max_examples=300)
+@given(batches)
+def test_every_request_gets_one_decision_with_a_reason_for_every_lane(batch: Batch) -> None:
+    """decide is total and deterministic, and each lane is either planned with a reason or rejected with one."""
+    for given in batch.requests():
+        decision = decide(*given)
+        assert decision == decide(*given)
+        assert decision.reasons
+        assert {r.lane for r in (*decision.rejected, *decision.reasons)} >= set(LANES)
+        assert not lanes_of(decision) & {r.lane for r in decision.rejected}
+
+
+@settings(max_examples=300)
+@given(batches)
+def test_no_lane_of_a_plan_is_ever_behind_the_wall(batch: Batch) -> None:
+    """First tries, fallbacks and escalations all come from what the wall admits for the class."""
+    for given in batch.requests():
+        admitted = walled(given.policy, TODAY)[given.signals.sensitivity].admitted
+        assert lanes_of(decide(*given)) <= set(admitted)
+
+
+@settings(max_examples=500)
+@given(policies())
+def test_raising_the_class_never_adds_a_lane(policy: Policy) -> None:
+    """What a class may use shrinks, or stays, from each class to the next more sensitive one."""
+    wall = walled(policy, TODAY)
+    for lower, higher in zip(CLASSES, CLASSES[1:], strict=False):
+        assert set(wall[higher].admitted) <= set(wall[lower].admitted)
+
+
+@settings(max_examples=500)
+@given(policies(), st.data())
+def test_removing_a_wall_entry_never_adds_a_lane(policy: Policy, data: st.DataObject) -> None:
+    """Deleting any row of the wall's table leaves each class with the lanes it had, or fewer."""
+    if not policy.grants:
+        return
+    gone = data.draw(st.sampled_from(policy.grants))
+    before = walled(policy, TODAY)
+    after = walled(replace(policy, grants=tuple(g for g in policy.grants if g is not gone)), TODAY)
+    for data_class in CLASSES:
+        assert set(after[data_class].admitted) <= set(before[data_class].admitted)
+
+
+@settings(max_examples=300)
+@given(batches)
+def test_a_recorded_decision_replays_exactly(batch: Batch) -> None:
+    """What the log keeps of a request is enough to decide it again, to the same Decision."""
+    for policy, ask, seen, known in batch.requests():
+        decision = decide(policy, ask, seen, known)
+        opening = Opening(policy="", model="auto", ask=ask, signals=seen, facts=known, decision=decision, stream=False,
+                          prompt="", size=0)  # fmt: skip
+        kept = msgspec.json.decode(msgspec.json.encode(opening), type=Opening)
+        assert decide(policy, kept.ask, kept.signals, kept.facts) == kept.decision == decision
+
+
+Essence = tuple[object, ...]
+
+
+def essence(decision: Decision, without: Reason | None = None) -> Essence:
+    """What a decision does and which rules it cites, leaving one reason out; signals' values do not count."""
+    reasons = [r for r in (*decision.reasons, *decision.rejected) if r != without]
+    cited = sorted((r.code, r.rule, r.lane, r.says) for r in reasons)
+    if not isinstance(decision, Route):
+        return (type(decision), decision.reasons[0].code, *cited)
+    return (Route, decision.lanes, decision.escalate, decision.on_failure, decision.on_weak, *cited)
+
+
+def without_rule(policy: Policy, rule: str) -> Policy:
+    """The policy with the cited rule deleted; the others keep their ids."""
+    kept = {
+        key: tuple(r for r in getattr(policy, key) if r.id != rule)
+        for key in ("grants", "limits", "routes", "fallbacks", "reviews")
+    }
+    gate = replace(policy.gate, waivers=tuple(w for w in policy.gate.waivers if w.id != rule))
+    if rule == "gate":
+        gate = replace(gate, checks=())
+    return replace(policy, **kept, gate=gate)
+
+
+@settings(max_examples=1_000, phases=(Phase.explicit, Phase.generate))
+@given(batches)
+def test_explanations_are_causally_true(batch: Batch) -> None:
+    """In 10,000 decisions: delete a cited rule, or change a cited signal, and the decision or its next reason changes."""
+    for given in batch.requests():
+        _check_causes(given)
+
+
+def _check_causes(given: Given) -> None:
+    policy, *rest = given
+    decision = decide(policy, *rest)
+    ids = {r.id for key in ("grants", "limits", "routes", "fallbacks", "reviews") for r in getattr(policy, key)}
+    ids |= {w.id for w in policy.gate.waivers} | {"gate"}
+    reasons = {*decision.reasons, *decision.rejected}
+    for rule in {reason.rule for reason in reasons} & ids:
+        after = essence(decide(without_rule(policy, rule), *rest))
+        for reason in reasons:
+            if reason.rule == rule:
+                assert after != essence(decision, without=reason), f"{reason} is cited for nothing"
+    for fact in {part.split("=")[0] for reason in reasons for part in reason.signal.split(", ") if part}:
+        assert _some_change_matters(*given, fact, decision), f"{fact} is cited for nothing in {sorted(reasons, key=str)}"
+
+
+def _some_change_matters(
+    policy: Policy, ask: Ask, seen: Signals, known: Facts, fact: str, before: Decision
+) -> bool:
+    if fact in ("model", "needs"):
+        changed = Ask(None, ask.max_output) if fact == "model" else ask
+        return essence(decide(policy, changed, msgspec.structs.replace(seen, needs=()), known)) != essence(before)
+    now = fact_of(seen, fact)
+    for value in FACT_VALUES[fact]:
+        if value == now:
+            continue
+        if fact == "matter":
+            other = msgspec.structs.replace(seen, declared={} if value is None else {"matter": value})
+        else:
+            other = msgspec.structs.replace(seen, **{fact: value})
+        after = decide(policy, ask, other, known)
+        if essence(after) != essence(before) or _signals(after) != _signals(before):
+            return True
+    return False
+
+
+def _signals(decision: Decision) -> set[tuple[str, str]]:
+    return {(r.rule, r.signal.split("=")[0]) for r in (*decision.reasons, *decision.rejected)}
+
+
+def simple(**changes: object) -> Policy:
+    """Two lanes, routine work at home, the rest of the starter's shape."""
+    home = Lane(name="home", kind="local", provider="openai", url="http://127.0.0.1:1/v1", model="m", price=Price(0, 0, 0))
+    premium = Lane(name="premium", kind="premium", provider="openai", url="https://api.example.com/v1", model="n",
+                   price=Price(2, 10, 2))  # fmt: skip
+    base = Policy(
+        name="simple", text="", hash="", file="", currency="EUR", classes=CLASSES,
+        unlabelled=Unlabelled(sensitivity="internal"), lanes={"home": home, "premium": premium},
+        strength=("home", "premium"), zones={"ours": ZONES["ours"], "paid": ZONES["paid"]},
+        grants=(Grant(id="wall[0]", classes=frozenset({"confidential", "restricted"}), zones=("ours",)),
+                Grant(id="wall[1]", classes=frozenset({"public", "internal"}), zones=("ours", "paid"))),
+        routes=(Ranking(id="routes[0]", words=("cheapest",)),),
+        fallbacks=(Ranking(id="fallbacks[0]", words=("next",)),),
+        gate=Gate(checks=("empty",), weak=("strongest",), weak_stop="hold",
+                  waivers=(Waiver(id="gate.waiver", lanes=frozenset({"home", "premium"}), until=TODAY, by="DPO"),)),
+        detect=Detect(identifiers={"*": "restricted"}, unreadable="restricted"),
+    )  # fmt: skip
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def asked(policy: Policy, ask: Ask = Ask(), **given: object) -> Decision:  # noqa: B008
+    """decide for an internal request with some facts given."""
+    return decide(policy, ask, Signals(**({"sensitivity": "internal"} | given)), Facts(today=TODAY))  # type: ignore[arg-type]
+
+
+def codes(decision: Decision) -> dict[str, str]:
+    """Each rejected lane's reason code."""
+    return {r.lane: r.code for r in decision.rejected}
+
+
+def test_internal_work_starts_cheap_and_may_go_on() -> None:
+    """The cheapest lane is first, the other follows a failure, and a weak answer goes to the stronger one."""
+    decision = asked(simple())
+    assert isinstance(decision, Route)
+    assert (decision.lanes, decision.escalate, decision.on_weak) == (("home", "premium"), ("premium",), "hold")
+
+
+def test_restricted_work_never_sees_the_paid_lane() -> None:
+    """Behind the wall there is neither fallback nor escalation, and the wall is the reason."""
+    decision = asked(simple(), sensitivity="restricted")
+    assert isinstance(decision, Route)
+    assert (decision.lanes, decision.escalate, codes(decision)) == (("home",), (), {"premium": "wall"})
+
+
+def test_a_waiver_ends_after_its_day() -> None:
+    """On the day after `until` the lane is shut, and the reason says when the waiver ended."""
+    policy = simple()
+    decision = decide(policy, Ask(), Signals(sensitivity="public"), Facts(today=TODAY + datetime.timedelta(days=1)))
+    assert isinstance(decision, Refuse)
+    assert codes(decision) == {"home": "no-evidence", "premium": "no-evidence"}
+    assert "2026-11-24" in decision.rejected[0].effect
+
+
+def test_a_pinned_lane_is_still_behind_the_wall() -> None:
+    """Asking for a lane by name gets that lane alone, and nothing where the class may not use it."""
+    assert lanes_of(asked(simple(), Ask(pin="premium"))) == {"premium"}
+    refused = asked(simple(), Ask(pin="premium"), sensitivity="restricted")
+    assert isinstance(refused, Refuse)
+    assert codes(refused) == {"premium": "wall", "home": "pinned"}
+
+
+def test_an_unknown_price_under_a_ceiling_shuts_the_lane() -> None:
+    """Nobody guesses a price: without one, a lane cannot be held under a ceiling."""
+    policy = simple()
+    lanes = policy.lanes | {"home": replace(policy.lanes["home"], price=None)}
+    assert codes(asked(replace(policy, lanes=lanes), ceiling=1.0))["home"] == "price-unknown"
+
+
+def test_the_ceiling_caps_the_output() -> None:
+    """The output that the money affords is worked out from the worst case, and a lane too dear is shut."""
+    decision = asked(simple(), ceiling=0.01, tokens=500)
+    assert isinstance(decision, Route)
+    assert decision.caps["premium"] == 900
+    assert codes(asked(simple(), ceiling=0.001, tokens=500))["premium"] == "ceiling"
+
+
+def test_an_unknown_declared_fact_narrows_the_wall_and_matches_no_route() -> None:
+    """What nobody said is read the strict way: limits and reviews apply, routes do not."""
+    secret = condition.Test("matter", "in", frozenset({"domestic"}))
+    limited = simple(limits=(Limit(id="limit", when=secret, zones=("ours",)),))
+    assert codes(asked(limited)) == {"premium": "wall-limit"}
+    assert codes(asked(limited, declared={"matter": "open"})) == {}
+    routed = simple(routes=(Ranking(id="routes[0]", when=secret, words=("strongest",)),))
+    assert asked(routed).reasons[0].code == "no-route"
+    assert isinstance(asked(simple(reviews=(Review(id="reviews[0]", when=secret),))), Hold)
+
+
+def test_work_that_needs_approval_is_held_and_names_the_rule() -> None:
+    """A review rule turns the whole plan into a Hold, before any lane is called."""
+    rule = Review(id="reviews[0]", says="A lawyer reads it first.", when=condition.Test("stakes", "in", frozenset({"high"})))
+    decision = asked(simple(reviews=(rule,)), stakes="high")
+    assert isinstance(decision, Hold)
+    assert (decision.reasons[0].rule, decision.reasons[0].says) == ("reviews[0]", "A lawyer reads it first.")
+
+
+@pytest.mark.parametrize("need", ["tools", "vision"])
+def test_a_lane_that_states_its_abilities_is_held_to_them(need: str) -> None:
+    """A lane that says what it supports is not asked for anything else."""
+    policy = simple()
+    lanes = policy.lanes | {"home": replace(policy.lanes["home"], supports=frozenset({"json"}))}
+    assert codes(asked(replace(policy, lanes=lanes), needs=(need,))) == {"home": "needs"}
