@@ -79,7 +79,15 @@ class Test:
     def because(self, signals: Signals) -> tuple[str, ...]:
         """`fact=value`."""
         value = fact_of(signals, self.fact)
-        text = "none" if value is None and self.fact in _BUILT_IN else "unknown" if value is None else ",".join(value) if isinstance(value, tuple) else f"{value}"
+        text = (
+            "none"
+            if value is None and self.fact in _BUILT_IN
+            else "unknown"
+            if value is None
+            else ",".join(value)
+            if isinstance(value, tuple)
+            else f"{value}"
+        )
         return (f"{self.fact}={text}",)
 
 
@@ -141,9 +149,7 @@ class Not:
         return self.part.because(signals)
 
 
-def _because(
-    parts: tuple[Condition, ...], answer: bool | None, *, all_of: bool, signals: Signals
-) -> tuple[str, ...]:
+def _because(parts: tuple[Condition, ...], answer: bool | None, *, all_of: bool, signals: Signals) -> tuple[str, ...]:
     if answer is all_of:
         return tuple(dict.fromkeys(s for part in parts for s in part.because(signals)))
     return next(part.because(signals) for part in parts if part.holds(signals) is answer)

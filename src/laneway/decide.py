@@ -125,7 +125,11 @@ def _granting(
                 return grant, zone, ""
             lacks.append(f"not in `{zone}`, as {missing}")
     first = grants[0] if grants else None
-    return first, None, "; ".join(lacks) or ("no zone is open to it" if first else "the wall does not list it")
+    return (
+        first,
+        None,
+        "; ".join(lacks) or ("no zone is open to it" if first else "the wall does not list it"),
+    )
 
 
 def _nothing(policy: Policy, data_class: str) -> Wall:
@@ -175,7 +179,9 @@ def _limited(
         lacks = [policy.zones[zone].lacks(lane, facts.today, policy.fresh_days) for zone in limit.zones]
         if all(lacks):
             why = "; ".join(f"not in `{z}`, as {why}" for z, why in zip(limit.zones, lacks, strict=True))
-            return _because(limit, signals, "wall-limit", f"{lane.name} is closed: {why or 'no zone is open'}", lane.name)
+            return _because(
+                limit, signals, "wall-limit", f"{lane.name} is closed: {why or 'no zone is open'}", lane.name
+            )
     return None
 
 
@@ -193,9 +199,9 @@ def _incapable(lane: Lane, signals: Signals) -> Reason | None:
 
 def _waiver(policy: Policy, lane: str, workload: str | None, today: datetime.date) -> Waiver | None:
     for waiver in policy.gate.waivers:
-        if lane in waiver.lanes and today <= waiver.until:
-            if waiver.workloads is None or workload in waiver.workloads:
-                return waiver
+        concerned = waiver.workloads is None or workload in waiver.workloads
+        if concerned and lane in waiver.lanes and today <= waiver.until:
+            return waiver
     return None
 
 
@@ -266,14 +272,25 @@ def _no_lane(route: Ranking, nothing: Reason, wall: Wall, rejected: tuple[Reason
 def _left_out(open_: Iterable[str], planned: Container[str], by: Reason) -> list[Reason]:
     """Why each open lane that the plan does not use is not in it: the rule that ranked did not name it."""
     return [
-        Reason("not-in-plan", by.rule, by.signal, f"{name} is allowed, but the plan does not name it", by.says, name)
+        Reason(
+            "not-in-plan",
+            by.rule,
+            by.signal,
+            f"{name} is allowed, but the plan does not name it",
+            by.says,
+            name,
+        )
         for name in open_
         if name not in planned
     ]
 
 
 def _rank(
-    policy: Policy, words: tuple[str, ...], open_: dict[str, tuple[Reason, ...]], signals: Signals, facts: Facts
+    policy: Policy,
+    words: tuple[str, ...],
+    open_: dict[str, tuple[Reason, ...]],
+    signals: Signals,
+    facts: Facts,
 ) -> list[str]:
     """Open lanes in the order of `words`, each once. A zone's or `next`'s lanes come cheapest first."""
     ranked: list[str] = []

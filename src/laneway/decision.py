@@ -37,8 +37,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
 
     `escalate`: lanes that may redo a weak answer, in order; only one stronger than the answering lane is
     used, once. `on_failure` and `on_weak` say what happens when nothing is left; `on_weak` is None where
-    the policy checks no answer. `caps`: the most output tokens that the ceiling affords, by lane. `estimated_cost`: worst case of the first lane, in the
-    policy's currency, None where a price is unknown. Deadlines in seconds, None for none.
+    the policy checks no answer. `caps`: the most output tokens that the ceiling affords, by lane.
+    `estimated_cost`: worst case of the first lane, in the policy's currency, None where a price is unknown.
+    Deadlines in seconds, None for none.
     """
 
     lanes: tuple[str, ...]

@@ -92,7 +92,8 @@ class LaneError(LanewayError):
 
     `cause` is `error`, `rate-limit` or `late` where another lane may be tried, `invalid` where the lane
     called the request itself wrong. `retry` says that the same lane may be asked once more. `sent` says
-    that the answer's first byte had already arrived.
+    that part of the answer is out of the raiser's hands: handed on by a provider, or, from `serve` on, with
+    the client.
     """
 
     def __init__(

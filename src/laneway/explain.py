@@ -13,10 +13,21 @@ from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.record import Attempt, Opening, Outcome
 from laneway.signals import Evidence, Signals
 
-__all__ = ["EXIT", "attempt_line", "contract", "headline", "money", "reason_parts", "signal_lines", "story_contract"]
+__all__ = [
+    "attempt_line",
+    "contract",
+    "exit_code",
+    "headline",
+    "money",
+    "reason_parts",
+    "signal_lines",
+    "story_contract",
+]
 
-EXIT = {Route: 0, Refuse: 3, Hold: 4}
-"""Exit codes of `explain`, by decision."""
+
+def exit_code(decision: Decision) -> int:
+    """What `explain` exits with: 0 route, 3 refuse, 4 hold."""
+    return 0 if isinstance(decision, Route) else 3 if isinstance(decision, Refuse) else 4
 
 
 def contract(decision: Decision, signals: Signals, policy_hash: str) -> dict[str, object]:

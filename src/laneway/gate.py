@@ -56,7 +56,9 @@ def check_schema(request: Request) -> None:
         try:
             jsonschema_rs.validator_for(request.answer_schema, retriever=_no_retrieval)
         except Exception:  # noqa: BLE001  # the library raises several kinds, all meaning the same here
-            message = "response_format.json_schema.schema is not a JSON Schema that can be used; remote $ref is not followed"
+            message = (
+                "response_format.json_schema.schema is not a JSON Schema that can be used; remote $ref is not followed"
+            )
             raise RequestError(400, "invalid_schema", message, "response_format") from None
 
 

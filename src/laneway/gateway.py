@@ -1,8 +1,8 @@
 """gateway: the flow of one request. Read `Gateway.chat` from top to bottom; each step is a module.
 
-    receive -> classify -> decide -> serve -> gate -> record -> answer
-                                       ^        |
-                                       +--------+  escalate, once
+receive -> classify -> decide -> serve -> gate -> record -> answer
+                                   ^        |
+                                   +--------+  escalate, once
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class Gateway:
         except LaneError as error:
             raise await self._failed(run, error) from None
         except GuardError as error:
-            raise await self._ended(run, "failed", Stopped(500, "guard_stopped", f"{error}; nothing was sent")) from None
+            raise await self._ended(
+                run, "failed", Stopped(500, "guard_stopped", f"{error}; nothing was sent")
+            ) from None
         except LogError:
             raise
         except (Exception, asyncio.CancelledError) as error:
@@ -101,9 +103,7 @@ class Gateway:
         await client.finish(data, run.headers(got.lane, verdict.verdict), stream=request.stream)
 
     def _judge(self, run: Run, got: Got, *, last: bool = False) -> Verdict:
-        verdict = judge(
-            run.policy, run.route, run.request, got.lane, got.answer, released=got.released, last=last
-        )
+        verdict = judge(run.policy, run.route, run.request, got.lane, got.answer, released=got.released, last=last)
         run.attempts[-1] = msgspec.structs.replace(run.attempts[-1], verdict=verdict)
         return verdict
 
@@ -149,7 +149,9 @@ class Gateway:
             return await self._ended(run, "failed", Stopped(400, "lane_rejected_request", f"{error}"))
         tried = ", ".join(f"{a.lane} ({a.result})" for a in run.attempts)
         rule = next((r for r in run.route.reasons if r.code == "fallback"), run.route.reasons[0])
-        then = "a person must decide what happens next" if run.route.on_failure == "hold" else "nothing else may be tried"
+        then = (
+            "a person must decide what happens next" if run.route.on_failure == "hold" else "nothing else may be tried"
+        )
         message = (
             f"No lane answered: tried {tried}. {rule.rule} says what follows: {rule.says or rule.effect} "
             f"So {then}. Try again later, or look at `laneway why {run.id}`."
@@ -157,7 +159,9 @@ class Gateway:
         status = 504 if error.cause == "late" else 503
         held = run.route.on_failure == "hold"
         code = "held_after_failure" if held else "lanes_failed"
-        return await self._ended(run, "held" if held else "refused", Stopped(status, code, message, rule=rule.rule, says=rule.says))
+        return await self._ended(
+            run, "held" if held else "refused", Stopped(status, code, message, rule=rule.rule, says=rule.says)
+        )
 
     async def _ended(self, run: Run, status: Status, stopped: Stopped) -> Stopped:
         await self._record(run, status, None, None, stopped.code)
@@ -170,7 +174,14 @@ class Gateway:
         held = verdict.verdict == "hold"
         then = "A person must decide; it is not released." if held else "It is not released."
         message = f"The answer failed {', '.join(verdict.failed)}. {gate.says} {then} See `laneway why {run.id}`."
-        return Stopped(403, "held_weak" if held else "refused_weak", message, decision=run.id, rule="gate", says=gate.says)
+        return Stopped(
+            403,
+            "held_weak" if held else "refused_weak",
+            message,
+            decision=run.id,
+            rule="gate",
+            says=gate.says,
+        )
 
 
 _STATUS: dict[str, Status] = {"pass": "answered", "marked": "answered", "hold": "held", "refuse": "refused"}

@@ -6,6 +6,8 @@ Each reader takes a node and gives a value of `policy`, `lane` or `condition`, o
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -15,14 +17,27 @@ from ruamel.yaml.nodes import MappingNode
 from laneway.condition import ALWAYS, All, Any, Condition, Not, Op, Test
 from laneway.errors import did_you_mean, shown
 from laneway.lane import KINDS, Lane, Limits, Price, Zone
-from laneway.policy import FactType
+from laneway.policy import Approval, Bar, FactType
 from laneway.regions import DEVICE, SETS, region
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES
 from laneway.yaml_nodes import (
-    Entries, Node, Reading, date, days, each, listed, number, one_of, text, whole,
-)  # fmt: skip
+    Entries,
+    Node,
+    Reading,
+    date,
+    days,
+    each,
+    listed,
+    number,
+    one_of,
+    text,
+    whole,
+)
 
-__all__ = ["PROVIDERS", "Names", "condition", "lane", "price", "read_region", "zone"]
+__all__ = [
+    "PROVIDERS", "Names", "approval", "bar", "condition", "currency", "fact_type", "lane", "lane_tests", "network",
+    "price", "read_region", "zone",
+]  # fmt: skip
 
 PROVIDERS = ("openai",)
 TRANSFERS = ("DPF", "SCC", "BCR")
@@ -95,7 +110,12 @@ def _test(fact: str, node: Node, reading: Reading, names: Names) -> Condition:
     if fact != "sensitivity":
         reading.fail(value, f"`{fact}` has no order; only sensitivity and numbers take `{key}`")
     at = domain.index(one_of(domain, fact)(value, reading))
-    kept = {"at_least": domain[at:], "over": domain[at + 1 :], "at_most": domain[: at + 1], "under": domain[:at]}
+    kept = {
+        "at_least": domain[at:],
+        "over": domain[at + 1 :],
+        "at_most": domain[: at + 1],
+        "under": domain[:at],
+    }
     return Test(fact, "in", frozenset(kept[key]))
 
 
@@ -132,9 +152,24 @@ def _limits(node: Node, reading: Reading) -> Limits:
 
 
 _LANE_KEYS = (
-    "kind", "provider", "url", "model", "key", "runs", "stores", "owner", "dpa", "transfer", "retention",
-    "price", "limits", "verified", "address", "gate", "supports",
-)  # fmt: skip
+    "kind",
+    "provider",
+    "url",
+    "model",
+    "key",
+    "runs",
+    "stores",
+    "owner",
+    "dpa",
+    "transfer",
+    "retention",
+    "price",
+    "limits",
+    "verified",
+    "address",
+    "gate",
+    "supports",
+)
 
 
 def lane(name: str, node: Node, reading: Reading) -> Lane:
@@ -230,3 +265,63 @@ def zone(name: str, node: Node, reading: Reading, lanes: Iterable[str]) -> Zone:
         transfer=_maybe_set(entries.get("transfer", listed(one_of(("valid", *TRANSFERS), "transfer basis")))),
         retention=entries.get("retention", days),
     )
+
+
+def fact_type(name: str, node: Node, reading: Reading) -> FactType:
+    """A declared fact: `values`, or `from` and `to`."""
+    entries = Entries(node, reading, ("values", "from", "to"), f"fact `{name}`")
+    values = entries.get("values", each(text)) or ()
+    low, high = entries.get("from", number), entries.get("to", number)
+    if bool(values) == (low is not None and high is not None):
+        reading.fail(node, f"fact `{name}` needs either `values: [...]`, or `from` and `to`")
+    return FactType(name, values, low, high)
+
+
+def bar(node: Node, reading: Reading) -> Bar:
+    """The quality bar: `score` at `confidence`."""
+    entries = Entries(node, reading, ("score", "confidence"), "`evidence`")
+    made = Bar(entries.need("score", number, "`evidence`"), entries.need("confidence", number, "`evidence`"))
+    if not (0 < made.score <= 1 and 0 < made.confidence < 1):
+        reading.fail(node, "`score` is in 0..1 and `confidence` below 1, such as 0.85 and 0.95")
+    return made
+
+
+def approval(node: Node, reading: Reading) -> Approval:
+    """Who approved the policy, when, and for how long."""
+    entries = Entries(node, reading, ("by", "on", "review_every"), "`approved`")
+    by, on = entries.need("by", text, "`approved`"), entries.need("on", date, "`approved`")
+    if on > datetime.date.max - datetime.timedelta(days=36500):
+        reading.fail(node, "`on` is too far in the future")
+    return Approval(by, on, entries.get("review_every", days) or 90)
+
+
+def currency(node: Node, reading: Reading) -> str:
+    """An ISO 4217 code."""
+    raw = text(node, reading)
+    if not (len(raw) == 3 and raw.isascii() and raw.isupper()):
+        reading.fail(node, f"expected an ISO 4217 currency such as EUR, not `{shown(raw)}`")
+    return raw
+
+
+def network(node: Node, reading: Reading) -> str:
+    """An IP network in CIDR form."""
+    raw = text(node, reading)
+    try:
+        return str(ipaddress.ip_network(raw))
+    except ValueError:
+        reading.fail(node, f"expected a network such as 10.20.0.0/16, not `{shown(raw)}`")
+
+
+def lane_tests(node: Node, reading: Reading) -> tuple[tuple[str, frozenset[str], bool], ...]:
+    """A `must`'s `lane`: each test as (fact, values, whether negated)."""
+    entries = Entries(node, reading, ("kind", "runs", "stores", "owner", "name"), "`lane`")
+    tests = []
+    for key, value in entries.nodes.items():
+        negated = isinstance(value, MappingNode)
+        inner = Entries(value, reading, ("not",), f"`{key}`").need("not", lambda n, _: n, key) if negated else value
+        if key in ("runs", "stores", "owner"):
+            places = read_region(inner, reading)
+        else:
+            places = frozenset(listed(one_of(KINDS, "kind") if key == "kind" else text)(inner, reading))
+        tests.append((key, places, negated))
+    return tuple(tests)

@@ -98,9 +98,7 @@ class Zone:
 
         A lane of others' whose facts were not verified within `fresh_days` has unknown regions.
         """
-        known = lane.own or (
-            lane.verified is not None and 0 <= (today - lane.verified).days <= fresh_days
-        )
+        known = lane.own or (lane.verified is not None and 0 <= (today - lane.verified).days <= fresh_days)
         runs = lane.runs if known else None
         stores = frozenset() if lane.retention == 0 and known else (lane.stores if known else None)
         stale = "" if known else ", not verified of late"

@@ -6,27 +6,43 @@ the names that rules refer to, and what must agree across the file.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ruamel.yaml.nodes import MappingNode
-
 from laneway.condition import ALWAYS
 from laneway.errors import PolicyError, Problem, shown
-from laneway.grammar import Names, condition, lane, read_region, zone
-from laneway.lane import KINDS, Lane, Zone
+from laneway.grammar import Names, approval, bar, condition, currency, fact_type, lane, lane_tests, network, zone
+from laneway.lane import Lane, Zone
 from laneway.policy import (
-    Approval, Bar, Deadline, Detect, FactType, Gate, Grant, Limit, Must, Policy, Ranking, Review,
-    Unlabelled, Waiver, Workload,
-)  # fmt: skip
+    Deadline,
+    Detect,
+    Gate,
+    Grant,
+    Limit,
+    Must,
+    Policy,
+    Ranking,
+    Review,
+    Unlabelled,
+    Waiver,
+    Workload,
+)
 from laneway.signals import DIFFICULTIES, LATENCIES, STAKES
 from laneway.yaml_nodes import (
-    Entries, Node, Reading, compose, date, days, each, listed, number, one_of, seconds, text,
-)  # fmt: skip
+    Entries,
+    Node,
+    Reading,
+    compose,
+    date,
+    each,
+    listed,
+    number,
+    one_of,
+    seconds,
+    text,
+)
 
 __all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse"]
 
@@ -38,10 +54,27 @@ IDENTIFIERS = ("se.personnummer", "no.fodselsnummer", "dk.cpr", "fi.hetu", "de.i
 _STOPS = ("hold", "refuse", "marked")
 _RESERVED = {*RANKINGS, *_STOPS, "auto", "lane"}
 _TOP = (
-    "laneway", "name", "approved", "currency", "sensitivity", "unlabelled", "lanes", "strength", "zones",
-    "wall", "workloads", "routes", "gate", "deadlines", "fallbacks", "reviews", "must", "facts", "detect",
+    "laneway",
+    "name",
+    "approved",
+    "currency",
+    "sensitivity",
+    "unlabelled",
+    "lanes",
+    "strength",
+    "zones",
+    "wall",
+    "workloads",
+    "routes",
+    "gate",
+    "deadlines",
+    "fallbacks",
+    "reviews",
+    "must",
+    "facts",
+    "detect",
     "networks",
-)  # fmt: skip
+)
 
 
 def load(path: Path) -> Policy:
@@ -81,7 +114,7 @@ class _File:
         if top.need("laneway", text, what) != "1":
             self.r.note(top.nodes["laneway"], "this Laneway reads grammar 1; write `laneway: 1`")
         self.names.classes = self._classes()
-        self.names.facts = self._named("facts", _fact)
+        self.names.facts = self._named("facts", fact_type)
         workload_nodes = top.get("workloads", self._entries("workloads"))
         self.names.workloads = tuple(workload_nodes.nodes) if workload_nodes else ()
         if "lanes" not in top.nodes:
@@ -94,7 +127,7 @@ class _File:
             text=source,
             hash=hashlib.sha256(source.encode()).hexdigest(),
             file=self.r.file,
-            currency=top.need("currency", _currency, what),
+            currency=top.need("currency", currency, what),
             classes=self.names.classes,
             unlabelled=top.need("unlabelled", self._unlabelled, what),
             lanes=self.lanes,
@@ -111,8 +144,8 @@ class _File:
             must=self._rules("must", self._must),
             detect=top.get("detect", self._detect) or self._strictest(),
             facts=self.names.facts,
-            approval=top.get("approved", _approval),
-            networks=top.get("networks", each(_network)) or (),
+            approval=top.get("approved", approval),
+            networks=top.get("networks", each(network)) or (),
         )
 
     # names
@@ -165,7 +198,12 @@ class _File:
 
     def _shared(self, id: str, entries: Entries) -> dict[str, Any]:
         when = entries.get("when", lambda n, r: condition(n, r, self.names))
-        return {"id": id, "says": entries.get("says", text) or "", "line": entries.line, "when": when or ALWAYS}
+        return {
+            "id": id,
+            "says": entries.get("says", text) or "",
+            "line": entries.line,
+            "when": when or ALWAYS,
+        }
 
     def _zone_names(self, entries: Entries) -> tuple[str, ...]:
         return entries.need("zones", each(one_of(self.zones, "zone")), "a wall entry")
@@ -210,7 +248,7 @@ class _File:
         when = condition(node, self.r, self.names, extra=("lane", "cost"))
         never = Entries(node, self.r, None, "`never`")
         cost = never.get("cost", lambda n, r: Entries(n, r, ("over",), "`cost`").need("over", number, "`cost`"))
-        tests = never.get("lane", _lane_tests) or ()
+        tests = never.get("lane", lane_tests) or ()
         if "when" in entries.nodes:
             self.r.note(entries.keys["when"], "a `must` takes its condition inside `never`")
         return Must(id=id, says=entries.get("says", text) or "", line=entries.line, when=when, lane=tests,
@@ -240,7 +278,7 @@ class _File:
             says=entries.get("says", text) or "",
             line=entries.line,
             checks=entries.get("checks", each(one_of(CHECKS, "check"))) or (),
-            bar=entries.get("evidence", _bar),
+            bar=entries.get("evidence", bar),
             waivers=tuple(_numbered(waivers)),
             weak=words,
             weak_stop=stop,  # type: ignore[arg-type]  # one of _STOPS
@@ -317,59 +355,3 @@ def _numbered(waivers: tuple[Waiver, ...]) -> list[Waiver]:
                workloads=w.workloads)
         for i, w in enumerate(waivers)
     ]  # fmt: skip
-
-
-def _fact(name: str, node: Node, reading: Reading) -> FactType:
-    entries = Entries(node, reading, ("values", "from", "to"), f"fact `{name}`")
-    values = entries.get("values", each(text)) or ()
-    low, high = entries.get("from", number), entries.get("to", number)
-    if bool(values) == (low is not None and high is not None):
-        reading.fail(node, f"fact `{name}` needs either `values: [...]`, or `from` and `to`")
-    return FactType(name, values, low, high)
-
-
-def _bar(node: Node, reading: Reading) -> Bar:
-    entries = Entries(node, reading, ("score", "confidence"), "`evidence`")
-    bar = Bar(entries.need("score", number, "`evidence`"), entries.need("confidence", number, "`evidence`"))
-    if not (0 < bar.score <= 1 and 0 < bar.confidence < 1):
-        reading.fail(node, "`score` is in 0..1 and `confidence` below 1, such as 0.85 and 0.95")
-    return bar
-
-
-def _approval(node: Node, reading: Reading) -> Approval:
-    entries = Entries(node, reading, ("by", "on", "review_every"), "`approved`")
-    by, on = entries.need("by", text, "`approved`"), entries.need("on", date, "`approved`")
-    if on > datetime.date.max - datetime.timedelta(days=36500):
-        reading.fail(node, "`on` is too far in the future")
-    return Approval(by, on, entries.get("review_every", days) or 90)
-
-
-def _currency(node: Node, reading: Reading) -> str:
-    raw = text(node, reading)
-    if not (len(raw) == 3 and raw.isascii() and raw.isupper()):
-        reading.fail(node, f"expected an ISO 4217 currency such as EUR, not `{shown(raw)}`")
-    return raw
-
-
-def _network(node: Node, reading: Reading) -> str:
-    raw = text(node, reading)
-    try:
-        return str(ipaddress.ip_network(raw))
-    except ValueError:
-        reading.fail(node, f"expected a network such as 10.20.0.0/16, not `{shown(raw)}`")
-
-
-def _lane_tests(node: Node, reading: Reading) -> tuple[tuple[str, frozenset[str], bool], ...]:
-    entries = Entries(node, reading, ("kind", "runs", "stores", "owner", "name"), "`lane`")
-    tests = []
-    for key, value in entries.nodes.items():
-        negated = isinstance(value, MappingNode)
-        inner = Entries(value, reading, ("not",), f"`{key}`").need("not", lambda n, _: n, key) if negated else value
-        if key in ("runs", "stores", "owner"):
-            places = read_region(inner, reading)
-        else:
-            places = frozenset(listed(one_of(KINDS, "kind") if key == "kind" else text)(inner, reading))
-        tests.append((key, places, negated))
-    return tuple(tests)
-
-

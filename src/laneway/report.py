@@ -31,7 +31,7 @@ class Row(NamedTuple):
     rule: str
     lane: str
     cause: str
-    count: int
+    times: int
     example: str
 
 

@@ -109,9 +109,7 @@ async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log, provider: Pr
     raise AssertionError("a Route has at least one lane")
 
 
-async def _attempt(
-    run: Run, name: str, why: Why, cause: str, log: Log, provider: Provider, *, alone: bool
-) -> Got:
+async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, provider: Provider, *, alone: bool) -> Got:
     lane = run.policy.lanes[name]
     guard(run.policy, run.signals, lane, run.opening.facts.today)
     cap = _cap(run, lane)
@@ -128,6 +126,7 @@ async def _attempt(
         call.failed(late)
         raise late from None
     except LaneError as error:
+        error.sent = call.released  # what counts from here on is what the client has, not what the lane sent
         call.failed(error)
         raise
     except asyncio.CancelledError:
@@ -186,7 +185,7 @@ class _Call:
                     patience.reschedule(None)
                 for event in stream.feed(chunk):
                     if event.error:
-                        raise LaneError("error-event", f"lane {self.lane.name} reported an error", sent=self.released)
+                        raise LaneError("error-event", f"lane {self.lane.name} reported an error")
                     done = done or event.done
                     if not event.usage_only or run.request.include_usage:
                         kept.append(event.raw)
@@ -194,7 +193,7 @@ class _Call:
                     await self._release(kept)
         answer = stream.answer()
         if not answer.complete:
-            raise LaneError("truncated", f"lane {self.lane.name} broke off its answer", sent=self.released)
+            raise LaneError("truncated", f"lane {self.lane.name} broke off its answer")
         return Got(self.lane.name, kept, answer, self.released)
 
     async def _release(self, kept: list[bytes]) -> None:

@@ -9,7 +9,17 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["DIFFICULTIES", "LATENCIES", "NEEDS", "STAKES", "Ask", "Difficulty", "Evidence", "Latency", "Signals"]
+__all__ = [
+    "DIFFICULTIES",
+    "LATENCIES",
+    "NEEDS",
+    "STAKES",
+    "Ask",
+    "Difficulty",
+    "Evidence",
+    "Latency",
+    "Signals",
+]
 
 Difficulty = Literal["routine", "hard", "unknown"]
 Latency = Literal["interactive", "background", "batch"]

@@ -162,7 +162,7 @@ def test_a_missing_key_is_named() -> None:
         ("a: !mine [1]", "1:4", "YAML tags are not allowed: !mine"),
         ("a:\n\tb: 1", "2:1", "not valid YAML"),
         ("a:\n- b\n\t- c", "3:1", "not valid YAML"),
-        ("a: [1", "2:1", "not valid YAML"),
+        ("a: [1", "1:6", "not valid YAML"),
         ("a: 'x", "1:6", "not valid YAML"),
         ("a: b: c", "1:5", "not valid YAML"),
         ("a: 1\n---\nb: 1", "2:1", "not valid YAML"),
@@ -174,7 +174,7 @@ def test_cleverness_and_bad_syntax_are_refused_at_their_place(source: str, place
     with pytest.raises(PolicyError) as caught:
         compose(source, "f.yaml")
     told = [str(problem) for problem in caught.value.problems]
-    assert any(line.startswith((f"f.yaml:{place}:", f"f.yaml:{place[:-1]}")) and says in line for line in told), told
+    assert any(line.startswith(f"f.yaml:{place}: ") and says in line for line in told), told
 
 
 def test_a_tab_between_key_and_value_is_refused_inside_braces_too() -> None:

@@ -80,9 +80,7 @@ def _asked(policy: Policy, request: Request) -> tuple[str | None, str | None]:
     raise RequestError(404, "model_not_found", message, "model")
 
 
-def _sensitivity(
-    policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]
-) -> str:
+def _sensitivity(policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]) -> str:
     label = request.labels.get("sensitivity")
     floors: list[Evidence] = []
     if label is not None:
@@ -115,9 +113,7 @@ def _detected(policy: Policy, request: Request) -> Iterator[Evidence]:
             yield Evidence("sensitivity", place, kind, value)
 
 
-def _difficulty(
-    policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]
-) -> Difficulty:
+def _difficulty(policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]) -> Difficulty:
     if workload is not None and workload.difficulty is not None:
         evidence.append(Evidence("difficulty", f"workload {workload.name}", "default", workload.difficulty))
         return workload.difficulty
@@ -145,9 +141,7 @@ def _stakes(policy: Policy, request: Request, workload: Workload | None, evidenc
     return floor
 
 
-def _latency(
-    policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]
-) -> Latency:
+def _latency(policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]) -> Latency:
     label = request.labels.get("latency")
     if label is not None:
         _known("latency", label, LATENCIES)
@@ -160,9 +154,7 @@ def _latency(
     return policy.unlabelled.latency
 
 
-def _ceiling(
-    policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]
-) -> float | None:
+def _ceiling(policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]) -> float | None:
     ceilings: list[tuple[float, Evidence]] = []
     if workload is not None and workload.ceiling is not None:
         place = f"workload {workload.name}"

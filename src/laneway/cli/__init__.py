@@ -43,7 +43,7 @@ class _Root(click.Group):
         except BrokenPipeError:
             ctx.exit(1)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _: click.Context) -> list[str]:
         """In the order in which a newcomer needs them."""
         return list(self.commands)
 

@@ -13,12 +13,12 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from laneway.cli.init import SERVICES
 from laneway.cli.output import as_json, err, grid, json_option, out
 from laneway.cli.review import print_review, read_review
 from laneway.cli.why import print_story
 from laneway.demo.play import Played, play
 from laneway.policy_file import load
+from laneway.starter import SERVICES
 from laneway.store import Reader
 
 __all__ = ["demo"]
@@ -32,7 +32,11 @@ def demo(directory: Path, json_: bool) -> None:
     """Play a dozen requests against a real model on this machine, and show each route and why."""
     started = time.monotonic()
     own = next((s.key for s in SERVICES if s.kind == "premium" and os.environ.get(s.key)), None)
-    premium = f"your own service, by {own}" if own else "a SCRIPTED STAND-IN on this machine: its answers were written beforehand"
+    premium = (
+        f"your own service, by {own}"
+        if own
+        else "a SCRIPTED STAND-IN on this machine: its answers were written beforehand"
+    )
     rows: list[Played] = []
     with Live(console=err, transient=True, refresh_per_second=8) as live:
         played = asyncio.run(
@@ -43,7 +47,7 @@ def demo(directory: Path, json_: bool) -> None:
             )
         )
     if json_:
-        as_json([{"id": p.id, "title": p.ask.title, "sensitivity": p.sensitivity, "route": p.route, "why": p.rule,
+        as_json([{"id": p.id, "title": p.scene.title, "sensitivity": p.sensitivity, "route": p.route, "why": p.rule,
                   "result": p.result, "ms": p.ms, "cost": p.cost} for p in played])  # fmt: skip
         return
     out.print("home: SmolLM2-135M-Instruct, a real model on this machine (it proves plumbing, not quality)")
@@ -76,6 +80,6 @@ def _screen(rows: list[Played], what: str) -> Table:
 def _table(rows: list[Played]) -> Table:
     table = grid("#", "request", "class", "route", "why", "result", "ms", "USD")
     for i, p in enumerate(rows, start=1):
-        table.add_row(str(i), f"{p.ask.field}: {p.ask.title}", p.sensitivity, p.route, p.rule, p.result, str(p.ms),
+        table.add_row(str(i), f"{p.scene.work}: {p.scene.title}", p.sensitivity, p.route, p.rule, p.result, str(p.ms),
                       f"{p.cost:.5f}" if p.cost else "0")  # fmt: skip
     return table

@@ -17,7 +17,7 @@ from laneway.cli.output import as_json, err, grid, json_option, out, policy_opti
 from laneway.decide import decide, walled
 from laneway.decision import Decision, Reason, Route
 from laneway.errors import RequestError, UsageError, did_you_mean, shown
-from laneway.explain import EXIT, contract, headline, reason_parts, signal_lines
+from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
 from laneway.facts import Facts
 from laneway.policy import Policy
 from laneway.policy_file import load
@@ -45,7 +45,7 @@ __all__ = ["explain", "print_decision"]
 @click.option("--all", "all_", is_flag=True, help="Print every class and lane instead of one request.")
 @json_option
 @click.pass_context
-def explain(ctx: click.Context, policy_path: Path, all_: bool, json_: bool, **flags: Any) -> None:
+def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, **flags: Any) -> None:
     """Say what the policy would do with a request, and why. Calls no lane.
 
     Exit code: 0 route, 3 refuse, 4 hold, 5 invalid policy file.
@@ -61,7 +61,7 @@ def explain(ctx: click.Context, policy_path: Path, all_: bool, json_: bool, **fl
         as_json(contract(decision, signals, policy.hash))
     else:
         print_decision(decision, signals, policy)
-    ctx.exit(EXIT[type(decision)])
+    ctx.exit(exit_code(decision))
 
 
 def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
@@ -69,8 +69,8 @@ def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
     body = b'{"model":"auto","messages":[]}'
     if flags["request_file"] is not None:
         body = flags["request_file"].read_bytes()
-    labels = {f"laneway-{name}": flags[name] for name in ("sensitivity", "workload", "stakes", "latency", "team", "region")
-              if flags[name] is not None}  # fmt: skip
+    stated = ("sensitivity", "workload", "stakes", "latency", "team", "region")
+    labels = {f"laneway-{name}": flags[name] for name in stated if flags[name] is not None}
     for fact in flags["facts"]:
         name, equals, value = fact.partition("=")
         if not equals:
@@ -114,7 +114,7 @@ def _known(flag: str, word: str, known: tuple[str, ...]) -> str:
 def print_decision(decision: Decision, signals: Signals, policy: Policy | None, currency: str = "") -> None:
     """A decision for people: the headline, the signals, why, and every lane that was rejected."""
     currency = policy.currency if policy else currency
-    style = {Route: "bold green"}.get(type(decision), "bold yellow")
+    style = "bold green" if isinstance(decision, Route) else "bold yellow"
     out.print(headline(decision, currency), style=style, soft_wrap=True)
     table = grid("signal", "value", "from", title="\nSignals")
     for row in signal_lines(signals):
@@ -142,7 +142,13 @@ def _print_table(policy: Policy, today: Facts, *, json_: bool) -> None:
         decision = decide(policy, Ask(), signals, today)
         wall = walled(policy, today.today)[data_class]
         cells = {lane: _cell(lane, decision, lane in wall.admitted) for lane in policy.lanes}
-        rows.append({"sensitivity": data_class, "decision": contract(decision, signals, "")["decision"], "lanes": cells})
+        rows.append(
+            {
+                "sensitivity": data_class,
+                "decision": contract(decision, signals, "")["decision"],
+                "lanes": cells,
+            }
+        )
     if json_:
         as_json({"policy_hash": policy.hash, "classes": rows})
         return

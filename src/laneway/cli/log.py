@@ -35,7 +35,9 @@ def log(ctx: click.Context, policy_path: Path, log_path: Path | None, limit: int
         return
     table = grid("id", "at", "class", "asked", "decision", "lanes called", "outcome", "ms")
     for r in rows:
-        table.add_row(*(str(r[k]) for k in ("id", "at", "sensitivity", "asked", "decision", "called", "outcome", "total_ms")))
+        table.add_row(
+            *(str(r[k]) for k in ("id", "at", "sensitivity", "asked", "decision", "called", "outcome", "total_ms"))
+        )
     out.print(table)
 
 
@@ -65,11 +67,18 @@ def verify(ctx: click.Context, log_path: Path | None, json_: bool) -> None:
     A chain alone cannot show that the newest records were cut off: compare the printed head with one kept
     elsewhere.
     """
-    with closing(Reader.open(log_path or ctx.obj)) as reader, Progress(console=err, transient=True) as progress:
+    with (
+        closing(Reader.open(log_path or ctx.obj)) as reader,
+        Progress(console=err, transient=True) as progress,
+    ):
         task = progress.add_task("verifying", total=None)
         found = reader.verify(lambda done, total: progress.update(task, completed=done, total=total))
     if json_:
-        as_json(msgspec.to_builtins({"ok": found.ok, "entries": found.entries, "problem": found.problem, "head": found.head}))
+        as_json(
+            msgspec.to_builtins(
+                {"ok": found.ok, "entries": found.entries, "problem": found.problem, "head": found.head}
+            )
+        )
     elif found.ok:
         out.print(f"ok: {found.entries} entries, head {found.head}", style="green", soft_wrap=True)
     else:

@@ -61,7 +61,7 @@ def print_review(found: Review, since: str) -> None:
             continue
         table = grid("lane", "cause", "times", "workload", "rule", "example")
         for row in rows:
-            table.add_row(row.lane, row.cause, str(row.count), row.workload, row.rule, row.example)
+            table.add_row(row.lane, row.cause, str(row.times), row.workload, row.rule, row.example)
         out.print(table)
 
 

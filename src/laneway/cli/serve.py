@@ -29,12 +29,18 @@ def serve(policy_path: Path, log_path: Path | None, host: str, port: int, json_:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
         if json_:
             as_json({"url": url, "policy_hash": policy.hash, "log": str(log), "closed": gateway.closed})
-        err.print(f"Laneway answers at {url} by {policy_path} (policy {policy.hash[:12]}), log {log}", soft_wrap=True)
+        err.print(
+            f"Laneway answers at {url} by {policy_path} (policy {policy.hash[:12]}), log {log}",
+            soft_wrap=True,
+        )
         for lane in policy.lanes.values():
             state = gateway.closed.get(lane.name)
             err.print(f"  {lane.name}: {lane.model} at {lane.url}" + (f" - CLOSED: {state}" if state else ""),
                       style="yellow" if state else None, soft_wrap=True)  # fmt: skip
         if gateway.log.closed:
-            err.print(f"  {gateway.log.closed} requests of an earlier run were closed as interrupted", style="yellow")
+            err.print(
+                f"  {gateway.log.closed} requests of an earlier run were closed as interrupted",
+                style="yellow",
+            )
 
     run(policy, log, host=host, port=port, on_ready=ready)

@@ -35,11 +35,16 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
         story = reader.story(id)
         if story is None:
             near = reader.nearest(id)
-            err.print(f"no request `{shown(id)}` in the log" + (f"; the nearest is {near}" if near else ""), style="red")
+            err.print(
+                f"no request `{shown(id)}` in the log" + (f"; the nearest is {near}" if near else ""),
+                style="red",
+            )
             ctx.exit(1)
         policy = _archived(reader, story)
     if json_:
-        as_json(story_contract(story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)))
+        as_json(
+            story_contract(story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story))
+        )
     else:
         print_story(story, policy)
 
@@ -57,7 +62,10 @@ def times(story: Story) -> dict[str, object]:
     assert first is not None
     made: dict[str, object] = {"at": first.at.isoformat(timespec="milliseconds")}
     if story.outcome is not None:
-        made |= {"ended_at": story.outcome.at.isoformat(timespec="milliseconds"), "total_ms": story.outcome.entry.total_ms}
+        made |= {
+            "ended_at": story.outcome.at.isoformat(timespec="milliseconds"),
+            "total_ms": story.outcome.entry.total_ms,
+        }
     return made
 
 
@@ -94,4 +102,6 @@ def print_story(story: Story, policy: Policy) -> None:
     style = "green" if outcome.status == "answered" else "yellow"
     out.print(f"{ended}; {outcome.total_ms:.0f} ms in total{cost}", style=style)
     where = json.dumps(policy.name, ensure_ascii=False)
-    out.print(f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…")
+    out.print(
+        f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…"
+    )

@@ -18,11 +18,11 @@ from string import Template
 
 import aiohttp
 
-from laneway.cli.init import SERVICES
 from laneway.demo.model import MISSING, available
-from laneway.demo.requests import AFTER_OUTAGE, REQUESTS, Ask, stand_in
+from laneway.demo.requests import AFTER_OUTAGE, REQUESTS, Scene, stand_in
 from laneway.errors import UsageError
 from laneway.providers.scripted import ScriptedLane
+from laneway.starter import SERVICES
 from laneway.store import Reader
 
 __all__ = ["Played", "play"]
@@ -34,7 +34,7 @@ STAND_IN = "scripted-stand-in"
 class Played:
     """One request of the demo, as the client and the log saw it."""
 
-    ask: Ask
+    scene: Scene
     id: str
     sensitivity: str
     route: str
@@ -62,16 +62,16 @@ async def play(directory: Path, on_step: Callable[[str], None], on_played: Calla
             policy = _write_policy(directory, home_url + "/v1", lane.url)
             on_step("starting the server: laneway serve")
             async with _serving(policy) as url, aiohttp.ClientSession() as session:
-                for ask in REQUESTS:
-                    on_step(ask.title)
-                    played.append(await _ask(session, url, policy, ask))
+                for scene in REQUESTS:
+                    on_step(scene.title)
+                    played.append(await _ask(session, url, policy, scene))
                     on_played(played[-1])
                 on_step("stopping the home lane")
                 home.terminate()
                 await home.wait()
-                for ask in AFTER_OUTAGE:
-                    on_step(ask.title)
-                    played.append(await _ask(session, url, policy, ask))
+                for scene in AFTER_OUTAGE:
+                    on_step(scene.title)
+                    played.append(await _ask(session, url, policy, scene))
                     on_played(played[-1])
     finally:
         if home.returncode is None:
@@ -90,7 +90,10 @@ def _write_policy(directory: Path, home_url: str, stand_in_url: str) -> Path:
                    "input": service.input, "output": service.output,
                    "note": "The premium lane is your own, by your key."}  # fmt: skip
     until = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=30)
-    values = {f"premium_{key}": value for key, value in premium.items()} | {"home_url": home_url, "until": f"{until}"}
+    values = {f"premium_{key}": value for key, value in premium.items()} | {
+        "home_url": home_url,
+        "until": f"{until}",
+    }
     path = directory / "laneway.yaml"
     path.write_text(Template((files("laneway.demo") / "laneway.yaml").read_text("utf-8")).substitute(values), "utf-8")
     return path
@@ -124,11 +127,11 @@ async def _serving(policy: Path) -> AsyncIterator[str]:
         await server.wait()
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, policy: Path, ask: Ask) -> Played:
-    body = {"model": ask.model, "messages": [{"role": "user", "content": ask.text}], "stream": ask.stream,
+async def _ask(session: aiohttp.ClientSession, url: str, policy: Path, scene: Scene) -> Played:
+    body = {"model": scene.model, "messages": [{"role": "user", "content": scene.text}], "stream": scene.stream,
             "temperature": 0, "seed": 1}  # fmt: skip
     started = time.monotonic()
-    async with session.post(f"{url}/chat/completions", json=body, headers=ask.labels) as response:
+    async with session.post(f"{url}/chat/completions", json=body, headers=scene.labels) as response:
         await response.read()
         id = response.headers["Laneway-Decision"]
     took = round((time.monotonic() - started) * 1000)
@@ -143,4 +146,4 @@ async def _ask(session: aiohttp.ClientSession, url: str, policy: Path, ask: Ask)
     walled = next((r for r in story.opening.decision.rejected if r.code == "wall"), None)
     shown = walled or reasons[0]
     result = outcome.status + (" (marked weak)" if outcome.verdict and outcome.verdict.verdict == "marked" else "")
-    return Played(ask, id, story.opening.signals.sensitivity, route, shown.says, result, took, outcome.cost or 0.0)
+    return Played(scene, id, story.opening.signals.sensitivity, route, shown.says, result, took, outcome.cost or 0.0)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["AFTER_OUTAGE", "REQUESTS", "Ask", "stand_in"]
+__all__ = ["AFTER_OUTAGE", "REQUESTS", "Scene", "stand_in"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Scene:
     """One request: what it shows, its text, and what the client says about it."""
 
-    field: str
+    work: str
     title: str
     text: str
     model: str = "auto"
@@ -22,49 +22,49 @@ class Ask:
 _RESTRICTED = {"Laneway-Sensitivity": "restricted"}
 
 REQUESTS = (
-    Ask("development", "routine: a commit message",
+    Scene("development", "routine: a commit message",
         "Write a short commit message for this change: the pager no longer skips the last row."),
-    Ask("development", "hard: a race condition",
+    Scene("development", "hard: a race condition",
         "Find the race condition and explain its root cause step by step:\n```python\nif key not in cache:\n"
         "    cache[key] = load(key)\nreturn cache[key]\n```"),
-    Ask("development", "restricted by its label",
+    Scene("development", "restricted by its label",
         "Write a git commit message in one line for this change: fixed an off-by-one error in the pager.",
         labels=_RESTRICTED),
-    Ask("contracts", "routine, confidential workload",
+    Scene("contracts", "routine, confidential workload",
         "Who must pay under this clause? The Customer shall pay each invoice within 30 days of receipt.",
         model="contract-review"),
-    Ask("contracts", "weak answer: cut off",
+    Scene("contracts", "weak answer: cut off",
         "List ten risks in a software licence agreement, with one sentence on each."),
-    Ask("contracts", "hard, but confidential",
+    Scene("contracts", "hard, but confidential",
         "Compare these two clauses and explain step by step which one exposes us more: (a) liability is limited to "
         "fees paid; (b) liability is unlimited.", model="contract-review"),
-    Ask("contracts", "hard, with a personal number in it",
+    Scene("contracts", "hard, with a personal number in it",
         "Explain step by step what this clause means for the tenant, personal number 811228-9874: the tenant shall "
         "not assign or sublet the premises without consent."),
-    Ask("medicine", "routine, streamed",
+    Scene("medicine", "routine, streamed",
         "What is systolic blood pressure? Answer in one sentence.", stream=True),
-    Ask("medicine", "routine: for a patient",
+    Scene("medicine", "routine: for a patient",
         "Summarise in one sentence for a patient: Hand washing reduced the rate of respiratory infections by 21% "
         "in a study of 5,000 households."),
-    Ask("medicine", "high stakes: published evidence",
+    Scene("medicine", "high stakes: published evidence",
         "Summarise in one sentence: In a trial of 1,200 adults, drug X lowered blood pressure more than placebo. "
         "Side effects were mild and similar in both groups.", model="evidence-synthesis"),
 )  # fmt: skip
 
 AFTER_OUTAGE = (
-    Ask("development", "home is stopped: internal work",
+    Scene("development", "home is stopped: internal work",
         "Write a short commit message for this change: the pager no longer skips the last row."),
-    Ask("medicine", "home is stopped: restricted work",
+    Scene("medicine", "home is stopped: restricted work",
         "Summarise in one sentence: the patient sleeps badly and has tried two drugs.", labels=_RESTRICTED),
 )  # fmt: skip
 
 _SCRIPT = (
     ("race condition", "Two threads can both see the key missing and both load it; check and store must be one step, "
      "under a lock."),
-    ("ten risks", "1. Liability caps. 2. Audit rights. 3. Renewal. 4. Price rises. 5. Data location. 6. Subcontractors. "
-     "7. Exit. 8. Warranty limits. 9. IP claims. 10. Governing law. Each needs one owner before signature."),
-    ("trial of 1,200", "In 1,200 adults drug X lowered blood pressure more than placebo, with similar mild side effects; "
-     "the size of the effect is not stated."),
+    ("ten risks", "1. Liability caps. 2. Audit rights. 3. Renewal. 4. Price rises. 5. Data location. 6. Subcontractors."
+     " 7. Exit. 8. Warranty limits. 9. IP claims. 10. Governing law. Each needs one owner before signature."),
+    ("trial of 1,200", "In 1,200 adults drug X lowered blood pressure more than placebo, with mild side effects;"
+     " the size of the effect is not stated."),
     ("commit message", "Show the last row in the pager"),
 )  # fmt: skip
 

@@ -109,9 +109,7 @@ class HttpProvider:
         if len(body) > _WHOLE:
             # aiohttp warns of larger bodies, as one write of them would hold up everything else.
             data, headers["Content-Length"] = _pieces(body), str(len(body))
-        return await self._session(target.socket).post(
-            target.url, data=data, headers=headers, allow_redirects=False
-        )
+        return await self._session(target.socket).post(target.url, data=data, headers=headers, allow_redirects=False)
 
     def _session(self, socket: str | None) -> aiohttp.ClientSession:
         session = self._sessions.get(socket)
@@ -143,9 +141,7 @@ class HttpReply:
                 return
             got += len(chunk)
             if got > MOST_BYTES:
-                raise LaneError(
-                    "too-large", f"lane `{self._lane}` answers more than {MOST_BYTES} bytes", sent=True
-                )
+                raise LaneError("too-large", f"lane `{self._lane}` answers more than {MOST_BYTES} bytes", sent=True)
             yield chunk
         raise LaneError("broken", why, retry=not got, sent=got > 0)
 
@@ -256,9 +252,7 @@ def _open(socket: str | None) -> aiohttp.ClientSession:
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        timeout=aiohttp.ClientTimeout(
-            total=None, connect=None, sock_connect=_CONNECT_SECONDS, sock_read=None
-        ),
+        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=_CONNECT_SECONDS, sock_read=None),
         read_bufsize=_PIECE,
         max_line_size=2**14,
         max_field_size=2**15,
@@ -319,7 +313,5 @@ async def _complaint(response: aiohttp.ClientResponse) -> str:
         error = msgspec.json.decode(body, type=_Complaint).error
     except (*_RAISED, msgspec.MsgspecError):
         return ""
-    words = [
-        w for w in (error.type, error.code) if isinstance(w, str) and re.fullmatch(r"[\w.-]{1,64}", w, re.A)
-    ]
+    words = [w for w in (error.type, error.code) if isinstance(w, str) and re.fullmatch(r"[\w.-]{1,64}", w, re.A)]
     return "".join(f", {word}" for word in words)

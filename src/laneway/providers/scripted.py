@@ -184,9 +184,7 @@ class ScriptedLane:
             scripted = replace(scripted, text="", tool_calls=())
         elif fault == "cut-off":
             words = _words(scripted.text)
-            scripted = replace(
-                scripted, text="".join(words[: len(words) // 2]), finish="length", tool_calls=()
-            )
+            scripted = replace(scripted, text="".join(words[: len(words) // 2]), finish="length", tool_calls=())
         events = (_events if stream else _whole)(scripted, seen, scripted.model or self.model)
         frames = _frames(events, stream=stream, fault=fault)
         pause = _APART if fault == "bad-chunk" else scripted.delay
@@ -305,9 +303,7 @@ def _status(fault: Fault, seen: Seen) -> list[bytes]:
         return _plain(307, b"", "Location: /v1/elsewhere\r\n")
     quoted = f"Incorrect: {seen.headers.get('authorization', '')} {seen.raw[:500].decode('utf-8', 'replace')}"
     error = {"message": quoted, "type": "scripted_error", "code": f"scripted-{fault}", "param": None}
-    return _plain(
-        int(fault), msgspec.json.encode({"error": error}), "Retry-After: 1\r\n" if fault == "429" else ""
-    )
+    return _plain(int(fault), msgspec.json.encode({"error": error}), "Retry-After: 1\r\n" if fault == "429" else "")
 
 
 def _usage(scripted: Scripted, seen: Seen) -> dict[str, int]:

@@ -88,7 +88,9 @@ class Api:
             await _refuse(reply, error.status, error.code, str(error), None, error.details)
         except LogError as error:
             _log.error("the log failed: %s", error)
-            message = "The decision log cannot be written, so nothing is answered. Its owner must make room or repair it."
+            message = (
+                "The decision log cannot be written, so nothing is answered. Its owner must make room or repair it."
+            )
             await _refuse(reply, 503, "log_unavailable", message, None, {})
         except asyncio.CancelledError:
             raise
@@ -96,9 +98,7 @@ class Api:
             _log.error("internal error: %s", type(error).__name__)
             await _refuse(reply, 500, "internal_error", "Laneway failed inside; nothing more was sent.", None, {})
 
-    async def _answer(
-        self, method: str, path: str, headers: dict[str, str], receive: Receive, reply: _Reply
-    ) -> None:
+    async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
         if path == _CHAT and method == "POST":
             await self._chat(headers, receive, reply)
         elif path in ("/v1/models", "/health", "/ready") and method == "GET":
@@ -107,8 +107,8 @@ class Api:
         elif path in (_CHAT, "/v1/models", "/health", "/ready"):
             raise RequestError(405, "method_not_allowed", f"{path} does not take {shown(method)}")
         else:
-            raise RequestError(404, "unknown_path", f"no such path: {shown(path)}; this server has {_CHAT}, /v1/models, "
-                               "/health and /ready")  # fmt: skip
+            raise RequestError(404, "unknown_path", f"no such path: {shown(path)}; this server has {_CHAT}, /v1/models,"
+                               " /health and /ready")  # fmt: skip
 
     async def _chat(self, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

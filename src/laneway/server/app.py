@@ -22,9 +22,7 @@ from laneway.store import Log
 __all__ = ["run"]
 
 
-def run(
-    policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None]
-) -> None:
+def run(policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None]) -> None:
     """Serve until SIGTERM or SIGINT. Raises UsageError for a host that is not loopback, LogError, OSError."""
     _loopback_only(host)
     uvloop.run(_serve(policy, log_path, host, port, on_ready))

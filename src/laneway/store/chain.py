@@ -20,9 +20,7 @@ __all__ = ["SCHEMA", "SQL", "VERSION", "Line", "genesis", "line", "link"]
 
 VERSION = 1
 SCHEMA = Path(__file__).with_name("schema.sql").read_text()
-SQL = dict(
-    re.findall(r"^-- name: (\w+)\n(.+?;)$", Path(__file__).with_name("queries.sql").read_text(), re.M | re.S)
-)
+SQL = dict(re.findall(r"^-- name: (\w+)\n(.+?;)$", Path(__file__).with_name("queries.sql").read_text(), re.M | re.S))
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 

@@ -82,9 +82,7 @@ class Reader:
             raise LogError(f"there is no log at {path}; `laneway serve` makes one when it first starts")
         uri = path.absolute().as_uri() + "?mode=ro"
         try:
-            db = sqlite3.connect(
-                uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise LogError(f"the log {path} cannot be opened: {error}") from error
         return cls(path, db)

@@ -1,0 +1,176 @@
+"""A whole Laneway in one event loop: scripted lanes, the real server on a real socket, the real log."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import uvicorn
+import uvloop
+
+from laneway.gateway import Gateway
+from laneway.policy_file import parse
+from laneway.providers.http import HttpProvider
+from laneway.providers.scripted import ScriptedLane
+from laneway.server.api import Api
+from laneway.store import Log, Reader, Story
+
+__all__ = ["POLICY", "Answered", "Bench", "bench", "policy_text", "run"]
+
+TOMORROW = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
+
+POLICY = """
+laneway: 1
+name: bench
+currency: EUR
+sensitivity: [public, internal, confidential, restricted]
+unlabelled: {{sensitivity: internal, difficulty: auto, latency: interactive}}
+lanes:
+  home: {{kind: local, provider: openai, url: "{home}", model: home-model, price: 0}}
+  premium:
+    kind: premium
+    provider: openai
+    url: "{premium}"
+    model: premium-model
+    key: env:PREMIUM_KEY
+    address: private-allowed
+    price: {{input: 3.00, output: 15.00}}
+strength: [home, premium]
+zones: {{ours: {{kind: [local, private]}}, outside: {{kind: premium}}}}
+wall:
+  - {{sensitivity: [restricted, confidential], zones: [ours], says: Restricted data stays at home.}}
+  - {{sensitivity: [internal, public], zones: [ours, outside], says: Other data may go outside.}}
+workloads:
+  contracts: {{sensitivity: confidential}}
+  flags: {{sensitivity: internal, stakes: high}}
+routes:
+  - {{says: Hard work starts at the strongest lane., when: {{difficulty: hard}}, try: strongest}}
+  - {{says: Other work starts at the cheapest lane., try: cheapest}}
+gate:
+  says: A weak answer is redone once by a stronger lane.
+  checks: [empty, cut-off, invalid-json, tool-call]
+  waiver: {{lanes: [home, premium], until: {until}, by: Head of Platform}}
+  weak: [strongest, {on_weak}]
+deadlines: {{interactive: {{first_byte: {first_byte}, total: {total}}}}}
+fallbacks:
+  - {{says: The next allowed lane takes over., then: [next, refuse]}}
+reviews:
+  - {{says: A lawyer reads risk flags before release., when: {{workload: flags}}, release: after-approval}}
+"""
+
+
+def policy_text(home: str, premium: str, **changes: str) -> str:
+    """The bench's policy over two lanes' addresses."""
+    values = {"on_weak": "marked", "first_byte": "5s", "total": "10s", "until": f"{TOMORROW}"} | changes
+    return POLICY.format(home=home, premium=premium, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a client got."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return msgspec.json.decode(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object in the body."""
+        found: dict[str, Any] = self.json["error"]
+        return found
+
+
+@dataclass(slots=True)
+class Bench:
+    """Both lanes, the server's address, its gateway, and the log's path."""
+
+    home: ScriptedLane
+    premium: ScriptedLane
+    gateway: Gateway
+    url: str
+    log: Path
+    session: aiohttp.ClientSession
+    messages: list[dict[str, str]] = field(default_factory=lambda: [{"role": "user", "content": "Hello there"}])
+
+    async def ask(self, text: str | None = None, headers: dict[str, str] | None = None, **body: object) -> Answered:
+        """One chat completion over plain HTTP."""
+        messages = self.messages if text is None else [{"role": "user", "content": text}]
+        sent = {"model": "auto", "messages": messages} | body
+        return await self.post(msgspec.json.encode(sent), headers)
+
+    async def post(self, data: bytes, headers: dict[str, str] | None = None) -> Answered:
+        """Any bytes as a chat completion's body."""
+        fixed = {"content-type": "application/json"} | (headers or {})
+        async with self.session.post(f"{self.url}/chat/completions", data=data, headers=fixed) as response:
+            read = await response.read()
+            return Answered(response.status, {k.lower(): v for k, v in response.headers.items()}, read)
+
+    def story(self, id: str = "last") -> Story:
+        """What the log says of a request."""
+        with closing(Reader.open(self.log)) as reader:
+            found = reader.story(id)
+        assert found is not None
+        return found
+
+    def verified(self) -> bool:
+        """Whether the log's chain holds."""
+        with closing(Reader.open(self.log)) as reader:
+            return reader.verify().ok
+
+
+@asynccontextmanager
+async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
+    """Start everything, and stop it again."""
+    async with ScriptedLane(model="home-model", answer="from home") as home, ScriptedLane(
+        model="premium-model", answer="from premium"
+    ) as premium:
+        policy = parse(policy_text(home.url, premium.url, **changes), "bench.yaml")
+        log = await asyncio.to_thread(Log.open, directory / "laneway.db")
+        log.archive(policy.hash, policy.text)
+        provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": "sk-canary-key"})
+        gateway = Gateway(policy, log, provider, provider.closed)
+        config = uvicorn.Config(Api(gateway), port=0, loop="none", http="httptools", lifespan="off", ws="none",
+                                log_level="error", access_log=False)  # fmt: skip
+        server = uvicorn.Server(config)
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the test keeps its own
+        started = asyncio.Event()
+        serving = asyncio.create_task(_serve(server, started))
+        await started.wait()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with aiohttp.ClientSession() as session:
+            yield Bench(home, premium, gateway, f"http://127.0.0.1:{port}/v1", directory / "laneway.db", session)
+        server.should_exit = True
+        await serving
+        await provider.close()
+        await asyncio.to_thread(log.close)
+
+
+async def _serve(server: uvicorn.Server, started: asyncio.Event) -> None:
+    config = server.config
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    started.set()
+    await server.main_loop()
+    await server.shutdown()
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """Run an async test on the loop that the server uses."""
+
+    async def whole() -> None:
+        await asyncio.wait_for(test(), 60)
+
+    uvloop.run(whole())
