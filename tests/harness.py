@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ class Bench:
     async def post(self, data: bytes, headers: dict[str, str] | None = None) -> Answered:
         """Any bytes as a chat completion's body."""
         fixed = {"content-type": "application/json"} | (headers or {})
-        async with self.session.post(f"{self.url}/chat/completions", data=data, headers=fixed) as response:
+        async with self.session.post(f"{self.url}/chat/completions", data=io.BytesIO(data), headers=fixed) as response:
             read = await response.read()
             return Answered(response.status, {k.lower(): v for k, v in response.headers.items()}, read)
 
@@ -144,17 +145,18 @@ async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
         config = uvicorn.Config(Api(gateway), port=0, loop="none", http="httptools", lifespan="off", ws="none",
                                 log_level="error", access_log=False)  # fmt: skip
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the test keeps its own
         started = asyncio.Event()
         serving = asyncio.create_task(_serve(server, started))
         await started.wait()
         port = server.servers[0].sockets[0].getsockname()[1]
-        async with aiohttp.ClientSession() as session:
-            yield Bench(home, premium, gateway, f"http://127.0.0.1:{port}/v1", directory / "laneway.db", session)
-        server.should_exit = True
-        await serving
-        await provider.close()
-        await asyncio.to_thread(log.close)
+        try:
+            async with aiohttp.ClientSession() as session:
+                yield Bench(home, premium, gateway, f"http://127.0.0.1:{port}/v1", directory / "laneway.db", session)
+        finally:
+            server.should_exit = True
+            await serving
+            await provider.close()
+            await asyncio.to_thread(log.close)
 
 
 async def _serve(server: uvicorn.Server, started: asyncio.Event) -> None:

@@ -13,12 +13,13 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 LAYERS = """
     laneway
-    errors regions signals facts request answer decision starter
+    errors regions signals facts request answer decision
     lane condition
     policy record
     yaml_nodes
     grammar
     policy_file
+    starter
     decide explain report
     egress gate
     wire wire.openai_answer wire.openai
@@ -29,9 +30,9 @@ LAYERS = """
     gateway
     server server.api server.app
     demo demo.model demo.requests
+    demo.play
     cli.output
     cli.init
-    demo.play
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo

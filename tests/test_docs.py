@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from laneway import __version__, grammar, policy_file
 from laneway.cli import main
-from laneway.cli.init import SERVICES
 from laneway.policy_file import parse
+from laneway.starter import SERVICES
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "laneway"
@@ -126,9 +126,7 @@ def console_lines() -> Iterator[Line]:
 
 
 @pytest.mark.parametrize("line", list(console_lines()), ids=lambda line: line.command)
-def test_readme_commands_do_what_is_written(
-    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readme_commands_do_what_is_written(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command of the README exits as stated and prints what is shown, in a directory made by `init`."""
     for name in (*(service.key for service in SERVICES), "LANEWAY_POLICY", "LANEWAY_LOG"):
         monkeypatch.delenv(name, raising=False)

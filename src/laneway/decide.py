@@ -36,7 +36,10 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
     route = _first_match(policy.routes, signals)
     if route is None:
         return Refuse(reasons=(_NO_ROUTE,), rejected=(*rejected, *_left_out(open_, (), _NO_ROUTE)))
-    ranked = [ask.pin] if ask.pin in open_ else [] if ask.pin else _rank(policy, route.words, open_, signals, facts)
+    if ask.pin:
+        ranked = [ask.pin] if route.words and ask.pin in open_ else []
+    else:
+        ranked = _rank(policy, route.words, open_, signals, facts)
     if not ranked:
         nothing = _because(route, signals, "no-lane", f"no lane is left for this request ({_words(route)})")
         return _no_lane(route, nothing, wall, (*rejected, *_left_out(open_, (), nothing)))
@@ -228,7 +231,7 @@ def affordable(lane: Lane, ask: Ask, tokens: int, money: float | None) -> tuple[
         if lane.price is None:
             effect = f"{lane.name} has no stated price, so it cannot be held under a ceiling"
             return None, Reason("price-unknown", rule, signal, effect, "", lane.name)
-        left = money - lane.price.cost(tokens, 0)
+        left = max(money, 0.0) - lane.price.cost(tokens, 0)
         if lane.price.output > 0:
             cap = min(asked, int(left * 1_000_000 / lane.price.output))
         if left < 0 or cap < min(asked, MIN_OUTPUT):
@@ -361,7 +364,8 @@ class _Plan:
         if self.ask.pin or not gate.checks:
             return []
         weakest = min(rank(name) for name in lanes)
-        stronger = [name for name in self._expand(gate.weak) if rank(name) > weakest]
+        top = [name for word in gate.weak for name in self._expand((word,))[: 1 if word == "strongest" else None]]
+        stronger = [name for name in dict.fromkeys(top) if rank(name) > weakest]
         effect = f"if the answer is weak: {', then '.join((*stronger[:1], gate.weak_stop))}"
         reasons.append(Reason("weak", "gate", "", effect, gate.says))
-        return stronger[:1]
+        return stronger

@@ -7,8 +7,8 @@ and this day, and looks at the lane's address. Anything that it does not allow i
 from __future__ import annotations
 
 import datetime
-from urllib.parse import urlsplit
 
+from laneway.addresses import on_this_machine
 from laneway.condition import fact_of
 from laneway.errors import GuardError
 from laneway.lane import Lane
@@ -33,14 +33,9 @@ def guard(policy: Policy, signals: Signals, lane: Lane, today: datetime.date) ->
         within = any(_within(policy, zone, lane, today) for zone in limit.zones)
         if not within and limit.when.holds(signals) is not False:
             raise GuardError(f"{limit.id} closes lane {lane.name} to this request")
-    if lane.kind == "local" and not _on_this_machine(lane.url):
+    if lane.kind == "local" and not on_this_machine(lane.url):
         raise GuardError(f"lane {lane.name} is `local` but its address is not on this machine")
 
 
 def _within(policy: Policy, zone: str, lane: Lane, today: datetime.date) -> bool:
     return policy.zones[zone].lacks(lane, today, policy.fresh_days) is None
-
-
-def _on_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return url.startswith("unix:") or host in ("localhost", "::1") or host.startswith("127.")

@@ -95,7 +95,7 @@ def headline(decision: Decision, currency: str) -> str:
     then = f", then {', '.join(decision.lanes[1:])} if it fails" if len(decision.lanes) > 1 else ""
     weak = f"; a weak answer goes to {decision.escalate[0]}" if decision.escalate else ""
     cost = money(decision.estimated_cost, currency)
-    return f"Route to {decision.lanes[0]}{then}{weak}. At most {cost}, {_deadline(decision)}."
+    return f"Route to {decision.lanes[0]}{then}{weak}. The first call costs about {cost}; {_deadline(decision)}."
 
 
 def _deadline(route: Route) -> str:

@@ -8,7 +8,7 @@ answered. A verdict after release is recorded and changes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NoReturn
 
 import jsonschema_rs
@@ -24,23 +24,23 @@ __all__ = ["can_change", "check_schema", "escalation", "judge"]
 
 
 def judge(
-    policy: Policy, route: Route, request: Request, lane: str, answer: Answer, *, released: bool, last: bool
+    policy: Policy, route: Route, request: Request, answer: Answer, *, released: bool, target: str | None
 ) -> Verdict:
-    """What follows from `answer` by `lane`. `last`: the one escalation is spent."""
+    """What follows from `answer`; `target` is the lane that may still redo it, if any."""
     failed = tuple(name for name in policy.gate.checks if _CHECKS[name](request, answer))
     if not failed:
         return Verdict("pass", released=released)
     if released:
         return Verdict("marked", failed, released=True)
-    if not last and escalation(policy, route, lane):
+    if target is not None:
         return Verdict("escalate", failed)
     return Verdict(route.on_weak or "marked", failed)
 
 
-def escalation(policy: Policy, route: Route, lane: str) -> str | None:
-    """The lane that may redo a weak answer of `lane`: the first one listed that is stronger."""
+def escalation(policy: Policy, route: Route, lane: str, failed: Collection[str] = ()) -> str | None:
+    """The lane that may redo a weak answer of `lane`: the first one listed that is stronger and has not failed."""
     rank = policy.strength.index
-    return next((name for name in route.escalate if rank(name) > rank(lane)), None)
+    return next((name for name in route.escalate if rank(name) > rank(lane) and name not in failed), None)
 
 
 def can_change(policy: Policy, route: Route, lane: str) -> bool:

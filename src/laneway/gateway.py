@@ -81,9 +81,10 @@ class Gateway:
         try:
             async with _kept_alive(run):
                 got = await serve(run, decision.lanes, "first", self.log, self.provider)
-                verdict = self._judge(run, got)
-                if verdict.verdict == "escalate":
-                    got, verdict = await self._escalate(run, got, verdict)
+                target = escalation(policy, decision, got.lane, [a.lane for a in run.attempts])
+                verdict = self._judge(run, got, target)
+                if target is not None and verdict.verdict == "escalate":
+                    got, verdict = await self._escalate(run, got, verdict, target)
             await self._record(run, _STATUS[verdict.verdict], got.lane, verdict)
         except LaneError as error:
             raise await self._failed(run, error) from None
@@ -99,25 +100,26 @@ class Gateway:
             raise
         if verdict.verdict in ("hold", "refuse"):
             raise self._withheld(run, verdict)
-        data = b"".join(got.parts)
-        await client.finish(data, run.headers(got.lane, verdict.verdict), stream=request.stream)
+        headers, data = run.headers(got.lane, verdict.verdict), b"".join(got.parts)
+        if client.started and not got.released:  # keep-alive began the response, so comments stand in for headers
+            data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
+        await client.finish(data, headers, stream=request.stream)
 
-    def _judge(self, run: Run, got: Got, *, last: bool = False) -> Verdict:
-        verdict = judge(run.policy, run.route, run.request, got.lane, got.answer, released=got.released, last=last)
+    def _judge(self, run: Run, got: Got, target: str | None) -> Verdict:
+        released = got.released or run.policy.lanes[got.lane].gate_after
+        verdict = judge(run.policy, run.route, run.request, got.answer, released=released, target=target)
         run.attempts[-1] = msgspec.structs.replace(run.attempts[-1], verdict=verdict)
         return verdict
 
-    async def _escalate(self, run: Run, weak: Got, verdict: Verdict) -> tuple[Got, Verdict]:
+    async def _escalate(self, run: Run, weak: Got, verdict: Verdict, target: str) -> tuple[Got, Verdict]:
         """One stronger lane redoes a weak answer; where it fails, the weak answer ends as the policy says."""
-        lane = escalation(run.policy, run.route, weak.lane)
-        assert lane is not None
         try:
-            got = await serve(run, [lane], "escalation", self.log, self.provider)
+            got = await serve(run, [target], "escalation", self.log, self.provider)
         except LaneError as error:
             if error.sent:
                 raise
             return weak, Verdict(run.route.on_weak or "marked", verdict.failed)
-        return got, self._judge(run, got, last=True)
+        return got, self._judge(run, got, None)
 
     async def _record(
         self, run: Run, status: Status, lane: str | None, verdict: Verdict | None, code: str = ""
@@ -225,6 +227,8 @@ async def _kept_alive(run: Run) -> AsyncIterator[None]:
     async def comment() -> None:
         while True:
             await asyncio.sleep(KEEP_ALIVE)
+            if run.live:
+                return
             if not run.client.started:
                 await run.client.begin({"laneway-decision": run.id}, stream=True)
             await run.client.write(b": laneway is waiting for the gate\n\n")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ruamel.yaml.nodes import MappingNode
 
+from laneway.addresses import is_private, on_this_machine
 from laneway.condition import ALWAYS, All, Any, Condition, Not, Op, Test
 from laneway.errors import did_you_mean, shown
 from laneway.lane import KINDS, Lane, Limits, Price, Zone
@@ -61,7 +62,9 @@ class Names:
             "sensitivity": self.classes, "difficulty": DIFFICULTIES, "stakes": STAKES,
             "latency": LATENCIES, "needs": NEEDS, "workload": self.workloads,
         }  # fmt: skip
-        return fixed.get(fact) or (self.facts[fact].values if fact in self.facts else ())
+        if fact in fixed:
+            return fixed[fact]
+        return self.facts[fact].values if fact in self.facts else ()
 
     @property
     def testable(self) -> tuple[str, ...]:
@@ -97,7 +100,10 @@ def _test(fact: str, node: Node, reading: Reading, names: Names) -> Condition:
     if not isinstance(node, MappingNode):
         if domain is None:
             return Test(fact, "in", frozenset(listed(number)(node, reading)))
-        words = listed(one_of(domain, fact) if domain else text)(node, reading)
+        if fact == "region":
+            return Test(fact, "in", frozenset(read_region(node, reading)))
+        free = fact == "team"
+        words = listed(text if free else one_of(domain, fact))(node, reading)
         return Test(fact, "in", frozenset(words))
     entries = Entries(node, reading, (*_OPS, "not"), f"the test of `{fact}`")
     if len(entries.nodes) != 1:
@@ -204,18 +210,32 @@ def lane(name: str, node: Node, reading: Reading) -> Lane:
 
 
 def _refuse_false_promises(made: Lane, *, own: bool, entries: Entries, reading: Reading) -> None:
-    host = (urlsplit(made.url).hostname or "").lower()
-    loopback = made.url.startswith("unix:") or host in ("localhost", "::1") or host.startswith("127.")
+    host = urlsplit(made.url).hostname or ""
     if made.kind == "local":
-        if not loopback:
-            reading.note(entries.nodes["url"], f"lane `{made.name}` is `local`, so its url must be on "
-                         "loopback or a Unix socket; use kind `private` for a server of yours elsewhere")  # fmt: skip
+        if not on_this_machine(made.url):
+            reading.note(
+                entries.nodes["url"],
+                f"lane `{made.name}` is `local`, so its url must be on loopback or a Unix socket; "
+                "use kind `private` for a server of yours elsewhere",
+            )
         if made.model.endswith(("-cloud", ":cloud")):
-            reading.note(entries.nodes["model"], f"lane `{made.name}` is `local`, but `{shown(made.model)}` "
-                         "is answered in the maker's cloud; name a model that runs on this machine")  # fmt: skip
-    elif not own and loopback and not made.private_address:
-        reading.note(entries.nodes["url"], f"lane `{made.name}` is `{made.kind}`, but its url is on this "
-                     "machine; for a test bench say `address: private-allowed`")  # fmt: skip
+            reading.note(
+                entries.nodes["model"],
+                f"lane `{made.name}` is `local`, but `{shown(made.model)}` is answered in the maker's cloud; "
+                "name a model that runs on this machine",
+            )
+    elif not own and not made.private_address:
+        if on_this_machine(made.url) or is_private(host):
+            reading.note(
+                entries.nodes["url"],
+                f"lane `{made.name}` is `{made.kind}`, but its url is on this machine or a private network; "
+                "for a test bench or a corporate proxy say `address: private-allowed`",
+            )
+        elif made.url.startswith("http:"):
+            reading.note(
+                entries.nodes["url"],
+                f"lane `{made.name}` is `{made.kind}`, so its url must be https, as prompts and keys travel there",
+            )
 
 
 def _maybe_set(words: tuple[str, ...] | None) -> frozenset[str] | None:
@@ -272,6 +292,10 @@ def fact_type(name: str, node: Node, reading: Reading) -> FactType:
     entries = Entries(node, reading, ("values", "from", "to"), f"fact `{name}`")
     values = entries.get("values", each(text)) or ()
     low, high = entries.get("from", number), entries.get("to", number)
+    if name in (*Names().testable, "any", "all", "not", "lane", "cost"):
+        reading.fail(node, f"`{name}` is a word of the grammar; give the fact another name")
+    if low is not None and high is not None and low > high:
+        reading.fail(node, f"fact `{name}` runs from {low:g} to {high:g}: nothing is in between")
     if bool(values) == (low is not None and high is not None):
         reading.fail(node, f"fact `{name}` needs either `values: [...]`, or `from` and `to`")
     return FactType(name, values, low, high)

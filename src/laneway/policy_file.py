@@ -122,6 +122,7 @@ class _File:
         self.lanes = self._named("lanes", lane)
         self.zones = self._named("zones", lambda n, node, r: zone(n, node, r, self.lanes))
         self._distinct_names()
+        wall = self._rules("wall", self._wall)
         return Policy(
             name=top.need("name", text, what),
             text=source,
@@ -133,8 +134,8 @@ class _File:
             lanes=self.lanes,
             strength=self._strength(),
             zones=self.zones,
-            grants=self._rules("wall", self._grant, keep=lambda n: "when" not in n.nodes),
-            limits=self._rules("wall", self._limit, keep=lambda n: "when" in n.nodes),
+            grants=tuple(rule for rule in wall if isinstance(rule, Grant)),
+            limits=tuple(rule for rule in wall if isinstance(rule, Limit)),
             workloads=self._named("workloads", self._workload),
             routes=self._rules("routes", self._ranking("try", ("hold", "refuse"))),
             fallbacks=self._rules("fallbacks", self._ranking("then", ("hold", "refuse"))),
@@ -185,14 +186,11 @@ class _File:
 
     # rules
 
-    def _rules(
-        self, key: str, reader: Callable[[str, Entries], T], keep: Callable[[Entries], bool] = lambda _: True
-    ) -> tuple[T, ...]:
+    def _rules(self, key: str, reader: Callable[[str, Entries], T]) -> tuple[T, ...]:
         nodes = self.top.get(key, each(lambda node, r: Entries(node, r, _RULE_KEYS[key], f"this `{key}` rule")))
-        rules = [(i, entries) for i, entries in enumerate(nodes or ()) if keep(entries)]
         made = [
             self.r.attempt(lambda _, __, i=i, e=e: reader(e.get("id", text) or f"{key}[{i}]", e), e.node)  # type: ignore[misc]
-            for i, e in rules
+            for i, e in enumerate(nodes or ())
         ]
         return tuple(rule for rule in made if rule is not None)
 
@@ -207,6 +205,9 @@ class _File:
 
     def _zone_names(self, entries: Entries) -> tuple[str, ...]:
         return entries.need("zones", each(one_of(self.zones, "zone")), "a wall entry")
+
+    def _wall(self, id: str, entries: Entries) -> Grant | Limit:
+        return self._limit(id, entries) if "when" in entries.nodes else self._grant(id, entries)
 
     def _grant(self, id: str, entries: Entries) -> Grant:
         classes = entries.need("sensitivity", listed(one_of(self.names.classes, "class")), "a wall entry")

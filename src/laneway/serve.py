@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from laneway.answer import Answer
-from laneway.decide import affordable
+from laneway.decide import DEFAULT_OUTPUT, affordable
 from laneway.decision import Route
 from laneway.egress import guard
 from laneway.errors import LaneError
@@ -69,6 +69,7 @@ class Run:
     intents: int = 0
     spent: float = 0.0
     ended: bool = False
+    live: bool = False
 
     def ms(self) -> float:
         """Milliseconds since the request arrived."""
@@ -77,7 +78,7 @@ class Run:
     def headers(self, lane: str, verdict: str | None = None) -> dict[str, str]:
         """The answer's `Laneway-*` headers."""
         why = self.route.reasons[0]
-        reason = f"{why.rule}: {why.says or why.effect}".encode("ascii", "replace").decode()
+        reason = " ".join(f"{why.rule}: {why.says or why.effect}".split()).encode("ascii", "replace").decode()[:300]
         made = {
             "laneway-decision": self.id,
             "laneway-lane": lane,
@@ -199,7 +200,7 @@ class _Call:
     async def _release(self, kept: list[bytes]) -> None:
         if not self.run.client.started:
             await self.run.client.begin(self.run.headers(self.lane.name), stream=True)
-        self.released = True
+        self.released = self.run.live = True
         await self.run.client.write(b"".join(kept))
         kept.clear()
 
@@ -214,7 +215,8 @@ class _Call:
     def failed(self, error: LaneError) -> None:
         """Record the failure; where the lane may have worked all the same, count the worst case."""
         billed = error.code in ("late", "broken", "truncated", "disconnected", "error-event", "cancelled")
-        cost = self.lane.cost(self.run.signals.tokens, self.cap or 0) if billed else None
+        output = self.cap or self.run.request.max_output or DEFAULT_OUTPUT
+        cost = self.lane.cost(self.run.signals.tokens, output) if billed else None
         self.run.spent += cost or 0.0
         self._note(error.code, cost=cost)
 

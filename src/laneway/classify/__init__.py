@@ -228,8 +228,8 @@ def _fact(label: str, fact: FactType, value: str) -> str | float:
 
 def _known(label: str, value: str, known: Collection[str]) -> None:
     if value not in known:
-        names = ", ".join(known) or "none are declared"
-        message = f"laneway-{label}: `{shown(value)}` is not one of: {names}{did_you_mean(value, known)}"
+        hint = did_you_mean(value, known) if known else "; the policy declares none"
+        message = f"laneway-{label}: unknown value `{shown(value)}`{hint}"
         raise RequestError(400, "unknown_label", message, f"laneway-{label}")
 
 

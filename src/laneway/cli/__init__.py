@@ -37,10 +37,10 @@ class _Root(click.Group):
         except UsageError as error:
             err.print(f"laneway: {error}", style="red", soft_wrap=True)
             ctx.exit(2)
+        except BrokenPipeError:
+            ctx.exit(1)
         except (LanewayError, OSError) as error:
             err.print(f"laneway: {error}", style="red", soft_wrap=True)
-            ctx.exit(1)
-        except BrokenPipeError:
             ctx.exit(1)
 
     def list_commands(self, _: click.Context) -> list[str]:

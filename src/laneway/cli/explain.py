@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from laneway.explain import contract, exit_code, headline, reason_parts, signal_
 from laneway.facts import Facts
 from laneway.policy import Policy
 from laneway.policy_file import load
-from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Ask, Evidence, Signals
+from laneway.signals import DIFFICULTIES, NEEDS, Ask, Evidence, Signals
 from laneway.wire import openai
 
 __all__ = ["explain", "print_decision"]
@@ -29,13 +28,18 @@ __all__ = ["explain", "print_decision"]
 
 @click.command()
 @policy_option
-@click.option("--request", "request_file", type=click.Path(path_type=Path), help="A client's request body (JSON).")
+@click.option(
+    "--request",
+    "request_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A client's request body (JSON).",
+)
 @click.option("--model", help="What the client asks for: auto, a workload, or lane/NAME.")
 @click.option("--sensitivity", help="A class of the policy.")
 @click.option("--difficulty", help="routine, hard or unknown.")
 @click.option("--stakes", help="normal or high.")
 @click.option("--latency", help="interactive, background or batch.")
-@click.option("--ceiling", type=float, help="Money that the request may cost.")
+@click.option("--ceiling", help="Money that the request may cost.")
 @click.option("--workload", help="A workload of the policy.")
 @click.option("--team", help="The asking team.")
 @click.option("--region", help="The asking region.")
@@ -69,7 +73,7 @@ def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
     body = b'{"model":"auto","messages":[]}'
     if flags["request_file"] is not None:
         body = flags["request_file"].read_bytes()
-    stated = ("sensitivity", "workload", "stakes", "latency", "team", "region")
+    stated = ("sensitivity", "workload", "stakes", "latency", "ceiling", "team", "region")
     labels = {f"laneway-{name}": flags[name] for name in stated if flags[name] is not None}
     for fact in flags["facts"]:
         name, equals, value = fact.partition("=")
@@ -88,19 +92,14 @@ def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
 
 def _overridden(signals: Signals, flags: dict[str, Any], *, from_file: bool) -> Signals:
     given: dict[str, Any] = {} if from_file else {"tokens": 0}
-    for name, known in (("difficulty", DIFFICULTIES), ("stakes", STAKES), ("latency", LATENCIES)):
-        if flags[name] is not None:
-            given[name] = _known(f"--{name}", flags[name], known)
-    if flags["ceiling"] is not None:
-        if not (math.isfinite(flags["ceiling"]) and flags["ceiling"] >= 0):
-            raise UsageError("--ceiling takes an amount of money, 0 or more")
-        given["ceiling"] = flags["ceiling"]
+    if flags["difficulty"] is not None:
+        given["difficulty"] = _known("--difficulty", flags["difficulty"], DIFFICULTIES)
     if flags["tokens"] is not None:
         given["tokens"] = flags["tokens"]
     if flags["needs"]:
         words = [word for value in flags["needs"] for word in value.split(",")]
         given["needs"] = tuple(_known("--needs", word, NEEDS) for word in words)
-    stated = tuple(Evidence(n, f"flag --{n}", "stated", str(v)) for n, v in given.items() if flags.get(n))
+    stated = tuple(Evidence(n, f"flag --{n}", "stated", str(v)) for n, v in given.items() if flags[n] not in (None, ()))
     kept = tuple(e for e in signals.evidence if e.signal not in given)
     return msgspec.structs.replace(signals, **given, evidence=kept + stated)
 

@@ -58,17 +58,19 @@ def row(story: Story) -> dict[str, object]:
 
 
 @log.command()
+@click.option("--policy", "policy_path", type=click.Path(path_type=Path), help="The policy file beside the log.")
 @click.option("--log", "log_path", type=click.Path(path_type=Path), help="The log file.")
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, log_path: Path | None, json_: bool) -> None:
+def verify(ctx: click.Context, policy_path: Path | None, log_path: Path | None, json_: bool) -> None:
     """Prove that no record was changed, removed or reordered. Exit code 1 where one was.
 
     A chain alone cannot show that the newest records were cut off: compare the printed head with one kept
     elsewhere.
     """
+    path = default_log(policy_path, log_path) if policy_path else log_path or ctx.obj
     with (
-        closing(Reader.open(log_path or ctx.obj)) as reader,
+        closing(Reader.open(path)) as reader,
         Progress(console=err, transient=True) as progress,
     ):
         task = progress.add_task("verifying", total=None)

@@ -49,6 +49,7 @@ async def play(directory: Path, on_step: Callable[[str], None], on_played: Calla
     if not available():
         raise UsageError(MISSING)
     played: list[Played] = []
+    _refuse_strangers(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.glob("laneway.db*"):
         old.unlink()
@@ -78,6 +79,14 @@ async def play(directory: Path, on_step: Callable[[str], None], on_played: Calla
             home.kill()
             await home.wait()
     return played
+
+
+def _refuse_strangers(directory: Path) -> None:
+    """The demo starts afresh in its own directory, and in no other: a log is never deleted by mistake."""
+    policy, log = directory / "laneway.yaml", directory / "laneway.db"
+    own = policy.is_file() and policy.read_text("utf-8", "replace").startswith("# The demo's policy")
+    if not own and (policy.exists() or log.exists()):
+        raise UsageError(f"{directory} holds a policy or a log that is not the demo's; choose another with --dir")
 
 
 def _write_policy(directory: Path, home_url: str, stand_in_url: str) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from laneway.addresses import is_loopback
 from laneway.errors import LogError, RequestError, shown
 from laneway.gateway import Gateway, Stopped
 from laneway.wire import openai
@@ -159,9 +160,9 @@ def _headers(scope: Scope) -> dict[str, str]:
         if name in headers and name.startswith("laneway-"):
             raise RequestError(400, "duplicate_header", f"header {shown(name)} is given twice; send it once")
         headers[name] = raw_value.decode("latin-1")
-    host = headers.get("host", "localhost").rsplit("]", 1)[0].lstrip("[")
-    host = host if ":" in host and host.count(":") > 1 else host.partition(":")[0]
-    if host not in ("localhost", "::1") and not host.startswith("127."):
+    host = headers.get("host", "localhost")
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if not is_loopback(host):
         raise RequestError(403, "foreign_host", "this server answers to localhost only, until client keys exist")
     return headers
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
+from laneway.addresses import is_loopback
 from laneway.errors import UsageError, shown
 from laneway.gateway import Gateway
 from laneway.policy import Policy
@@ -38,13 +40,23 @@ async def _serve(
         provider = HttpProvider(policy.lanes, os.environ)
         gateway = Gateway(policy, log, provider, provider.closed)
         with _listen(host, port) as listener:
-            server = uvicorn.Server(_config(Api(gateway)))
+            server = _Server(_config(Api(gateway)))
+            for stop in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(stop, server.handle_exit, stop, None)
             on_ready(gateway, listener.getsockname()[1])
             await server.serve([listener])
     finally:
         if provider is not None:
             await provider.close()
         await asyncio.to_thread(log.close)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handling, which would end the process before the log is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _config(api: Api) -> uvicorn.Config:
@@ -68,11 +80,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _loopback_only(host: str) -> None:
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback:
+    if not is_loopback(host):
         raise UsageError(
             f"--host {shown(host)} is not loopback. Laneway has no client keys yet, so anyone who can reach it "
             "could use every lane; it listens on 127.0.0.1 or ::1 only. Put your own authenticating proxy before it."
