@@ -199,7 +199,9 @@ def started(core: int, *arguments: str) -> Iterator[tuple[int, str]]:
     mine = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
-        process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
     finally:
         os.sched_setaffinity(0, mine)
     assert process.stdout is not None
@@ -349,7 +351,9 @@ def show(found: dict[str, Any]) -> None:
     fsync = found["fsync_ms"]
     print(f"CPU µs a request, median of {found['rounds']} rounds; the log's disk takes {fsync['median']} ms for an fsync "
           f"({fsync['min']} to {fsync['max']}); {found['log_entries']} log entries verified")  # fmt: skip
-    print(f"{'case':<34}{'CPU µs':>9}{'min':>9}{'max':>9}{'/core-s':>9}{'/s':>7}{'p50 ms':>9}{'p99 ms':>9}{'+p50':>9}{'+p99':>9}")
+    print(
+        f"{'case':<34}{'CPU µs':>9}{'min':>9}{'max':>9}{'/core-s':>9}{'/s':>7}{'p50 ms':>9}{'p99 ms':>9}{'+p50':>9}{'+p99':>9}"
+    )
     for row in found["rows"]:
         cpu = row["cpu_us"]
         print(f"{row['case']:<34}{cpu['median']:>9}{cpu['min']:>9}{cpu['max']:>9}{row['per_core_second']:>9}"

@@ -57,8 +57,8 @@ def _guarded_connect_ex(self: socket.socket, address: Any) -> int:
 
 def pytest_configure() -> None:
     """Close the network before the first test module is imported, for the whole run."""
-    socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
-    socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[method-assign]
+    socket.socket.connect = _guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[method-assign, assignment]
 
 
 def pytest_unconfigure() -> None:

@@ -134,9 +134,10 @@ class Bench:
 @asynccontextmanager
 async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
     """Start everything, and stop it again."""
-    async with ScriptedLane(model="home-model", answer="from home") as home, ScriptedLane(
-        model="premium-model", answer="from premium"
-    ) as premium:
+    async with (
+        ScriptedLane(model="home-model", answer="from home") as home,
+        ScriptedLane(model="premium-model", answer="from premium") as premium,
+    ):
         policy = parse(policy_text(home.url, premium.url, **changes), "bench.yaml")
         log = await asyncio.to_thread(Log.open, directory / "laneway.db")
         log.archive(policy.hash, policy.text)

@@ -3,9 +3,11 @@
 `FULL` uses every key of the grammar once; `SMALL` is the least that loads. Builders give real values of
 `laneway.lane` and `laneway.policy` without a file.
 """
+# ruff: noqa: E501  # policies and tables keep one rule and one case a line
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -187,12 +189,22 @@ def full() -> Policy:
 def lane(name: str = "there", kind: Kind = "premium", **facts: Any) -> Lane:
     """A lane of others' that was verified today and says nothing else, but for `facts`."""
     url = "http://127.0.0.1:1/v1" if kind == "local" else "https://lane.example/v1"
-    return Lane(**{"name": name, "kind": kind, "provider": "openai", "url": url, "model": "m", "verified": TODAY} | facts)
+    said: dict[str, Any] = {
+        "name": name,
+        "kind": kind,
+        "provider": "openai",
+        "url": url,
+        "model": "m",
+        "verified": TODAY,
+    }
+    return Lane(**said | facts)
 
 
 def route(*lanes: str, escalate: tuple[str, ...] = (), **facts: Any) -> Route:
     """A Route over `lanes`."""
-    reasons = (Reason("route", "routes[0]", "stakes=high", f"{lanes[0]} is tried first (strongest)", "Best first.", lanes[0]),)
+    reasons = (
+        Reason("route", "routes[0]", "stakes=high", f"{lanes[0]} is tried first (strongest)", "Best first.", lanes[0]),
+    )
     given: dict[str, Any] = {
         "lanes": lanes, "escalate": escalate, "on_failure": "refuse", "on_weak": "refuse", "release": "now",
         "evidence": "waived", "first_byte": None, "total": None, "caps": {}, "estimated_cost": 0.0,
@@ -259,7 +271,11 @@ def policies(draw: st.DrawFn, *, limited: bool = False) -> Policy:
     zone_names = tuple(f"zone{i}" for i in range(draw(st.integers(1, 4))))
     some_zones = st.lists(st.sampled_from(zone_names), max_size=3, unique=True).map(tuple)
     grants = [
-        Grant(id=f"wall[{i}]", classes=frozenset(draw(st.sets(st.sampled_from(CLASSES), min_size=1))), zones=draw(some_zones))
+        Grant(
+            id=f"wall[{i}]",
+            classes=frozenset(draw(st.sets(st.sampled_from(CLASSES), min_size=1))),
+            zones=draw(some_zones),
+        )
         for i in range(draw(st.integers(0, 5)))
     ]
     limits = [
@@ -278,4 +294,4 @@ def policies(draw: st.DrawFn, *, limited: bool = False) -> Policy:
 
 def replaced(made: Lane, name: str) -> Lane:
     """`made` under another name."""
-    return Lane(**{slot: getattr(made, slot) for slot in Lane.__slots__} | {"name": name})
+    return dataclasses.replace(made, name=name)

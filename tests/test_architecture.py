@@ -13,7 +13,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 LAYERS = """
     laneway
-    errors regions signals facts request answer decision
+    errors regions addresses signals facts request answer decision
     lane condition
     policy record
     yaml_nodes
@@ -130,9 +130,8 @@ def imports() -> dict[str, set[str]]:
 def with_packages() -> dict[str, set[str]]:
     """As `imports`, and the packages that importing runs, but for the importer's own."""
     return {
-        module: (named | {p for name in named for p in _packages(name)}) - {module, *_packages(module)} | (
-            named - {module}
-        )
+        module: (named | {p for name in named for p in _packages(name)}) - {module, *_packages(module)}
+        | (named - {module})
         for module, named in imports().items()
     }
 
@@ -322,12 +321,13 @@ def test_all_names_everything_public() -> None:
 
 def test_all_sql_is_in_the_named_file() -> None:
     """SQL comes from `queries.sql` by name: no statement is built from parts, and Python holds only plain pragmas."""
-    wrong = []
-    for module in modules():
-        for node in ast.walk(tree(module)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-                if node.func.attr in ("execute", "executemany", "executescript") and not _named_sql(node.args[0]):
-                    wrong.append(f"{module}:{node.lineno} {ast.unparse(node.args[0])}")
+    wrong = [
+        f"{module}:{node.lineno} {ast.unparse(node.args[0])}"
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args
+        if node.func.attr in ("execute", "executemany", "executescript") and not _named_sql(node.args[0])
+    ]
     assert not wrong
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from openai import APIError, APIStatusError, AsyncOpenAI
+from tests.harness import Bench, bench, run
 
 from laneway import gateway as gateway_module
 from laneway.decision import Route
 from laneway.providers.scripted import Scripted
 from laneway.store import Reader
-from tests.harness import Bench, bench, run
 
 HARD = "Prove that the algorithm terminates, and explain the trade-offs step by step."
 PERSONAL = "811228-9874"

@@ -96,7 +96,9 @@ def test_a_misspelled_key_is_told_with_its_remedy(starter: Path) -> None:
     edit(starter, r"^lanes:$", "lanez:", pattern=True)
     result = CliRunner().invoke(main, ["explain", "--policy", str(starter), *HARD_SECRET])
     assert result.exit_code == 5
-    assert f"{starter}:{line}:1: unknown key `lanez` in a policy; did you mean `lanes`?" in result.stderr.replace("\n", " ")
+    assert f"{starter}:{line}:1: unknown key `lanez` in a policy; did you mean `lanes`?" in result.stderr.replace(
+        "\n", " "
+    )
 
 
 def test_the_table_shows_every_class_and_lane(starter: Path) -> None:
@@ -152,7 +154,11 @@ def broken(policy: Policy, case: dict[str, Any]) -> list[str]:
     today = datetime.datetime.now(datetime.UTC).date()
     made: Any = contract(decide(policy, Ask(), signals, Facts(today=today)), signals, policy.hash)
     found = made | {"rejected": {reason["lane"]: reason["rule"] for reason in made["rejected"]}}
-    return [f"{case['says']} {key}: {found[key]} and not {value}" for key, value in case["expect"].items() if found[key] != value]
+    return [
+        f"{case['says']} {key}: {found[key]} and not {value}"
+        for key, value in case["expect"].items()
+        if found[key] != value
+    ]
 
 
 def test_every_case_of_the_starter_holds(starter: Path) -> None:
@@ -176,7 +182,10 @@ def test_the_third_lane_page_works_as_written(starter: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     lane = textwrap.dedent(block).removeprefix("lanes:\n")
     edit(starter, "strength: [home, premium]", lane + "strength: [home, shared, premium]")
-    zone, row = (re.search(pattern, page) for pattern in (r"`(eea: \{.*?\})`", r"`\{(sensitivity: confidential, .*?)says: \.\.\.\}`"))
+    zone, row = (
+        re.search(pattern, page)
+        for pattern in (r"`(eea: \{.*?\})`", r"`\{(sensitivity: confidential, .*?)says: \.\.\.\}`")
+    )
     assert zone
     assert row
     edit(starter, "  ours: {kind", f"  {zone[1]}\n  ours: {{kind")

@@ -9,8 +9,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from laneway.store import Reader
 from tests.harness import policy_text
+
+from laneway.store import Reader
 
 KILLS = 5
 CONCURRENT = 64

@@ -91,9 +91,7 @@ def test_the_model_name_asks_for_a_workload_or_a_lane() -> None:
     assert (ask.pin, signals.workload) == ("home", "chat")
 
 
-@pytest.mark.parametrize(
-    ("model", "hint"), [("lane/hom", "`lane/home`"), ("reviews", "`review`"), ("gpt", "auto")]
-)
+@pytest.mark.parametrize(("model", "hint"), [("lane/hom", "`lane/home`"), ("reviews", "`review`"), ("gpt", "auto")])
 def test_an_unknown_model_is_not_found(model: str, hint: str) -> None:
     """A model that the policy does not know is a 404 with what is known."""
     error = _refused(_request("Hej", model))
@@ -193,9 +191,7 @@ def test_a_failed_detector_is_the_strictest_class(monkeypatch: pytest.MonkeyPatc
     text=st.sampled_from(["Hej", NUMBER, "4111111111111111"]),
     unreadable=st.sampled_from([(), ("messages[0].content[0]",)]),
 )
-def test_a_client_label_never_lowers(
-    label: str | None, model: str, text: str, unreadable: tuple[str, ...]
-) -> None:
+def test_a_client_label_never_lowers(label: str | None, model: str, text: str, unreadable: tuple[str, ...]) -> None:
     """No label gives less than the workload's floor, the detectors, or itself."""
     labels = {} if label is None else {"sensitivity": label}
     got = CLASSES.index(_signals(replace(_request(text, model, **labels), unreadable=unreadable)).sensitivity)
@@ -224,9 +220,7 @@ def test_a_ceiling_only_falls(label: object, model: str) -> None:
         policy = _policy(Unlabelled(sensitivity="internal", ceiling=default))
         labels = {} if label is None else {"ceiling": f"{label}"}
         base = 0.4 if model == "review" else default
-        stated = [
-            limit for limit in (base, None if label is None else float(str(label))) if limit is not None
-        ]
+        stated = [limit for limit in (base, None if label is None else float(str(label))) if limit is not None]
         assert _signals(_request("Hej", model, **labels), policy).ceiling == min(stated, default=None)
 
 
@@ -260,8 +254,6 @@ def test_tokens_are_estimated_from_bytes() -> None:
 
 def test_every_signal_has_its_evidence() -> None:
     """Whatever a rule may test, the record says where it came from."""
-    signals = _signals(
-        replace(_request("Hej", "review", team="t", region="SE", fact_matter="m1"), needs=("tools",))
-    )
+    signals = _signals(replace(_request("Hej", "review", team="t", region="SE", fact_matter="m1"), needs=("tools",)))
     stated = set(Signals.__struct_fields__) - {"declared", "evidence"} | {"matter"}
     assert {entry.signal for entry in signals.evidence} == stated

@@ -77,7 +77,9 @@ def test_an_absent_word_is_a_known_answer(name: str) -> None:
     assert fact(name, "x").because(signals) == (f"{name}=none",)
 
 
-@pytest.mark.parametrize(("op", "holds"), [("over", True), ("at_least", True), ("under", False), ("at_most", False), ("in", False)])
+@pytest.mark.parametrize(
+    ("op", "holds"), [("over", True), ("at_least", True), ("under", False), ("at_most", False), ("in", False)]
+)
 def test_no_ceiling_is_more_than_any_ceiling(op: AnyValue, holds: bool) -> None:
     """A request without a limit on its money counts as one whose limit is above every number."""
     assert Compare("ceiling", op, frozenset({1.0})).holds(Signals(sensitivity="public")) is holds
@@ -85,7 +87,12 @@ def test_no_ceiling_is_more_than_any_ceiling(op: AnyValue, holds: bool) -> None:
 
 @pytest.mark.parametrize(
     ("op", "below", "equal", "above"),
-    [("at_least", False, True, True), ("at_most", True, True, False), ("over", False, False, True), ("under", True, False, False)],
+    [
+        ("at_least", False, True, True),
+        ("at_most", True, True, False),
+        ("over", False, False, True),
+        ("under", True, False, False),
+    ],
 )
 @pytest.mark.parametrize("name", ["ceiling", "tokens", "pages"])
 def test_numbers_compare(op: AnyValue, below: bool, equal: bool, above: bool, name: str) -> None:
@@ -159,7 +166,7 @@ def _conditions(draw: st.DrawFn, negation: bool = True) -> Condition:
     parts: list[Condition] = [draw(_tests(name)) for name in names]
     while len(parts) > 1:
         taken = draw(st.integers(2, len(parts)))
-        joined = draw(st.sampled_from([All, Any]))(tuple(parts[:taken]))
+        joined: Condition = All(tuple(parts[:taken])) if draw(st.booleans()) else Any(tuple(parts[:taken]))
         parts = [*parts[taken:], Not(joined) if negation and draw(st.booleans()) else joined]
     return parts[0]
 
@@ -219,7 +226,13 @@ def _first_that_undoes(condition: Condition, values: dict[str, str], name: str) 
 def _leaves(condition: Condition) -> list[Compare]:
     if isinstance(condition, Compare):
         return [condition]
-    parts = condition.parts if isinstance(condition, (All, Any)) else (condition.part,) if isinstance(condition, Not) else ()
+    parts = (
+        condition.parts
+        if isinstance(condition, (All, Any))
+        else (condition.part,)
+        if isinstance(condition, Not)
+        else ()
+    )
     return [leaf for part in parts for leaf in _leaves(part)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -178,9 +179,9 @@ def lanes_of(decision: Decision) -> set[str]:
 @given(batches)
 def test_every_request_gets_one_decision_with_a_reason_for_every_lane(batch: Batch) -> None:
     """decide is total and deterministic, and each lane is either planned with a reason or rejected with one."""
-    for given in batch.requests():
-        decision = decide(*given)
-        assert decision == decide(*given)
+    for one in batch.requests():
+        decision = decide(*one)
+        assert decision == decide(*one)
         assert decision.reasons
         assert {r.lane for r in (*decision.rejected, *decision.reasons)} >= set(LANES)
         assert not lanes_of(decision) & {r.lane for r in decision.rejected}
@@ -190,9 +191,9 @@ def test_every_request_gets_one_decision_with_a_reason_for_every_lane(batch: Bat
 @given(batches)
 def test_no_lane_of_a_plan_is_ever_behind_the_wall(batch: Batch) -> None:
     """First tries, fallbacks and escalations all come from what the wall admits for the class."""
-    for given in batch.requests():
-        admitted = walled(given.policy, TODAY)[given.signals.sensitivity].admitted
-        assert lanes_of(decide(*given)) <= set(admitted)
+    for one in batch.requests():
+        admitted = walled(one.policy, TODAY)[one.signals.sensitivity].admitted
+        assert lanes_of(decide(*one)) <= set(admitted)
 
 
 @settings(max_examples=500)
@@ -200,7 +201,7 @@ def test_no_lane_of_a_plan_is_ever_behind_the_wall(batch: Batch) -> None:
 def test_raising_the_class_never_adds_a_lane(policy: Policy) -> None:
     """What a class may use shrinks, or stays, from each class to the next more sensitive one."""
     wall = walled(policy, TODAY)
-    for lower, higher in zip(CLASSES, CLASSES[1:], strict=False):
+    for lower, higher in pairwise(CLASSES):
         assert set(wall[higher].admitted) <= set(wall[lower].admitted)
 
 
@@ -256,9 +257,9 @@ def without_rule(policy: Policy, rule: str) -> Policy:
 @settings(max_examples=1_000, phases=(Phase.explicit, Phase.generate))
 @given(batches)
 def test_explanations_are_causally_true(batch: Batch) -> None:
-    """In 10,000 decisions: delete a cited rule, or change a cited signal, and the decision or its next reason changes."""
-    for given in batch.requests():
-        _check_causes(given)
+    """In 10,000 decisions: delete a cited rule or change a cited signal, and the decision or its next reason changes."""
+    for one in batch.requests():
+        _check_causes(one)
 
 
 def _check_causes(given: Given) -> None:
@@ -273,12 +274,12 @@ def _check_causes(given: Given) -> None:
             if reason.rule == rule:
                 assert after != essence(decision, without=reason), f"{reason} is cited for nothing"
     for fact in {part.split("=")[0] for reason in reasons for part in reason.signal.split(", ") if part}:
-        assert _some_change_matters(*given, fact, decision), f"{fact} is cited for nothing in {sorted(reasons, key=str)}"
+        assert _some_change_matters(*given, fact, decision), (
+            f"{fact} is cited for nothing in {sorted(reasons, key=str)}"
+        )
 
 
-def _some_change_matters(
-    policy: Policy, ask: Ask, seen: Signals, known: Facts, fact: str, before: Decision
-) -> bool:
+def _some_change_matters(policy: Policy, ask: Ask, seen: Signals, known: Facts, fact: str, before: Decision) -> bool:
     if fact in ("model", "needs"):
         changed = Ask(None, ask.max_output) if fact == "model" else ask
         return essence(decide(policy, changed, msgspec.structs.replace(seen, needs=()), known)) != essence(before)
@@ -302,7 +303,9 @@ def _signals(decision: Decision) -> set[tuple[str, str]]:
 
 def simple(**changes: object) -> Policy:
     """Two lanes, routine work at home, the rest of the starter's shape."""
-    home = Lane(name="home", kind="local", provider="openai", url="http://127.0.0.1:1/v1", model="m", price=Price(0, 0, 0))
+    home = Lane(
+        name="home", kind="local", provider="openai", url="http://127.0.0.1:1/v1", model="m", price=Price(0, 0, 0)
+    )
     premium = Lane(name="premium", kind="premium", provider="openai", url="https://api.example.com/v1", model="n",
                    price=Price(2, 10, 2))  # fmt: skip
     base = Policy(
@@ -389,7 +392,9 @@ def test_an_unknown_declared_fact_narrows_the_wall_and_matches_no_route() -> Non
 
 def test_work_that_needs_approval_is_held_and_names_the_rule() -> None:
     """A review rule turns the whole plan into a Hold, before any lane is called."""
-    rule = Review(id="reviews[0]", says="A lawyer reads it first.", when=condition.Test("stakes", "in", frozenset({"high"})))
+    rule = Review(
+        id="reviews[0]", says="A lawyer reads it first.", when=condition.Test("stakes", "in", frozenset({"high"}))
+    )
     decision = asked(simple(reviews=(rule,)), stakes="high")
     assert isinstance(decision, Hold)
     assert (decision.reasons[0].rule, decision.reasons[0].says) == ("reviews[0]", "A lawyer reads it first.")

@@ -125,9 +125,7 @@ def test_the_end_of_a_long_message_is_read() -> None:
 @pytest.mark.parametrize("messages", [None, "x", [1], [{"role": "user", "content": [None]}]])
 def test_an_estimate_that_fails_is_hard(messages: object) -> None:
     """What cannot be estimated is hard, and says that the estimate failed."""
-    difficulty, (entry,) = estimate(
-        Request(model="auto", labels={}, body={"messages": messages}, canonical="{}")
-    )
+    difficulty, (entry,) = estimate(Request(model="auto", labels={}, body={"messages": messages}, canonical="{}"))
     assert (difficulty, entry.kind) == ("hard", "failed")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import msgspec
 import pytest
@@ -22,7 +23,10 @@ from policies import CLASSES, TODAY, full, lane, policies, policy
 
 STRICT = Grant(id="wall[0]", classes=frozenset({"restricted"}), zones=("ours",))
 LOOSE = Grant(id="wall[1]", classes=frozenset(CLASSES) - {"restricted"}, zones=("ours", "all"))
-ZONES = {"ours": Zone(name="ours", kind=frozenset({"local"})), "all": Zone(name="all", kind=frozenset({"local", "premium"}))}
+ZONES = {
+    "ours": Zone(name="ours", kind=frozenset({"local"})),
+    "all": Zone(name="all", kind=frozenset({"local", "premium"})),
+}
 WALLED = policy(zones=ZONES, grants=(STRICT, LOOSE))
 
 
@@ -66,7 +70,7 @@ def test_a_foreign_lane_object_is_stopped() -> None:
 @pytest.mark.parametrize("unknown", ["", "secret", "RESTRICTED", "public "])
 def test_an_unknown_class_is_stopped(unknown: str) -> None:
     """A class that the policy does not have may use nothing, and the message does not repeat it."""
-    with pytest.raises(GuardError, match="^the request's class is not one of the policy's$"):
+    with pytest.raises(GuardError, match=r"^the request's class is not one of the policy's$"):
         guard(WALLED, Signals(sensitivity=unknown), WALLED.lanes["home"], TODAY)
 
 
@@ -82,14 +86,19 @@ def test_a_local_lane_off_this_machine_is_stopped(url: str) -> None:
         guard(made, Signals(sensitivity="public"), made.lanes["home"], TODAY)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1", "http://127.3.2.1/v1", "http://localhost:1", "http://[::1]:1/v1", "unix:/run/m.sock"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:1/v1", "http://127.3.2.1/v1", "http://localhost:1", "http://[::1]:1/v1", "unix:/run/m.sock"],
+)
 def test_a_local_lane_on_this_machine_passes(url: str) -> None:
     """Loopback of both families, localhost and a Unix socket are this machine."""
     made = policy(lanes={"home": lane("home", "local", url=url)})
     guard(made, Signals(sensitivity="public"), made.lanes["home"], TODAY)
 
 
-@pytest.mark.parametrize(("declared", "open_"), [({"matter": "merger"}, False), ({}, False), ({"matter": "none"}, True)])
+@pytest.mark.parametrize(
+    ("declared", "open_"), [({"matter": "merger"}, False), ({}, False), ({"matter": "none"}, True)]
+)
 def test_a_limit_closes_a_lane_where_it_holds_or_may_hold(declared: dict[str, str | float], open_: bool) -> None:
     """A rule that narrows the wall stops the call where its condition holds, and where nobody knows."""
     limit = Limit(id="wall[2]", when=Compare("matter", "in", frozenset({"merger"})), zones=("ours",))
@@ -103,7 +112,12 @@ def test_the_guard_reads_the_day() -> None:
     made = full()
     guard(made, Signals(sensitivity="confidential", declared={"matter": "none"}), made.lanes["shared"], TODAY)
     with pytest.raises(GuardError):
-        guard(made, Signals(sensitivity="confidential", declared={"matter": "none"}), made.lanes["shared"], TODAY.replace(year=2027))
+        guard(
+            made,
+            Signals(sensitivity="confidential", declared={"matter": "none"}),
+            made.lanes["shared"],
+            TODAY.replace(year=2027),
+        )
 
 
 @settings(max_examples=150)
@@ -122,7 +136,9 @@ def test_guard_and_wall_agree(made: Policy, data_class: str) -> None:
     policies(limited=True), st.sampled_from(CLASSES), st.sampled_from(["normal", "high"]),
     st.sampled_from([{}, {"matter": "merger"}, {"matter": "none"}]),
 )  # fmt: skip
-def test_guard_and_plan_agree_under_limits(made: Policy, data_class: str, stakes: str, declared: dict[str, str | float]) -> None:
+def test_guard_and_plan_agree_under_limits(
+    made: Policy, data_class: str, stakes: str, declared: dict[str, str | float]
+) -> None:
     """For any policy with limits, a lane is in some plan exactly where the guard would let the call pass."""
     signals = msgspec.convert({"sensitivity": data_class, "stakes": stakes, "declared": declared}, Signals)
     for name, to in made.lanes.items():
@@ -135,5 +151,5 @@ def test_guard_and_plan_agree_under_limits(made: Policy, data_class: str, stakes
 def test_raising_a_class_never_opens_a_lane(made: Policy) -> None:
     """Each class may use no lane that the class below it may not."""
     open_to = [{n for n, to in made.lanes.items() if passes(made, Signals(sensitivity=c), to)} for c in CLASSES]
-    for below, above in zip(open_to, open_to[1:], strict=False):
+    for below, above in itertools.pairwise(open_to):
         assert above <= below

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.explain import (
-    attempt_line, contract, exit_code, headline, money, reason_parts, signal_lines, story_contract,
+    attempt_line,
+    contract,
+    exit_code,
+    headline,
+    money,
+    reason_parts,
+    signal_lines,
+    story_contract,
 )  # fmt: skip
 from laneway.facts import Facts
 from laneway.record import Attempt, Opening, Outcome, Verdict
@@ -69,7 +76,7 @@ def test_the_contract_has_exactly_these_keys(signals: Signals, kind: type, name:
 
 @pytest.mark.parametrize("signals", [ROUTED, REFUSED, HELD])
 def test_reasons_and_rejections_have_exactly_these_keys(signals: Signals) -> None:
-    """A reason says code, rule, sentence, signal and effect (and its lane, if any); a rejection says its lane and reason."""
+    """A reason says code, rule, sentence, signal, effect and perhaps a lane; a rejection says lane and reason."""
     made = explained(signals)
     assert made["reasons"]
     for reason in made["reasons"]:
@@ -135,7 +142,9 @@ ATTEMPT = Attempt(
 def test_a_story_has_exactly_these_keys() -> None:
     """A recorded request is the same object with attempts, verdict, outcome and times added."""
     verdict = Verdict("pass")
-    outcome = Outcome(id="d1", status="answered", lane="home", verdict=verdict, attempts=(ATTEMPT,), cost=0.0, total_ms=260.0)
+    outcome = Outcome(
+        id="d1", status="answered", lane="home", verdict=verdict, attempts=(ATTEMPT,), cost=0.0, total_ms=260.0
+    )
     made: Any = story_contract(OPENING, outcome, {"at": "now"}, [])
     assert set(made) == STORY
     assert made["outcome"] == "answered"
@@ -188,7 +197,9 @@ def test_headlines_say_what_was_decided() -> None:
     assert headline(decided(HELD), "EUR").startswith("Hold: a person must approve")
 
 
-@pytest.mark.parametrize(("amount", "text"), [(None, "an unknown price"), (0.0, "0 EUR"), (0.4, "0.4000 EUR"), (0.00012, "0.0001 EUR")])
+@pytest.mark.parametrize(
+    ("amount", "text"), [(None, "an unknown price"), (0.0, "0 EUR"), (0.4, "0.4000 EUR"), (0.00012, "0.0001 EUR")]
+)
 def test_money_is_never_guessed(amount: float | None, text: str) -> None:
     """An unknown amount is called unknown, and never nothing."""
     assert money(amount, "EUR") == text
@@ -205,7 +216,9 @@ def test_signals_come_with_where_they_come_from() -> None:
         Evidence("sensitivity", "messages[0].content", "se.personnummer", "restricted"),
         Evidence("sensitivity", "policy unlabelled", "default", "internal"),
     )
-    lines = {name: (value, origin) for name, value, origin in signal_lines(msgspec.structs.replace(ROUTED, evidence=found))}
+    lines = {
+        name: (value, origin) for name, value, origin in signal_lines(msgspec.structs.replace(ROUTED, evidence=found))
+    }
     assert lines["sensitivity"] == (
         "internal", "messages[0].content: se.personnummer (restricted); policy unlabelled: default (internal)",
     )  # fmt: skip

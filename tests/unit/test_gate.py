@@ -37,7 +37,7 @@ def asked(**facts: Any) -> Request:
 
 def failed(answer: Answer, request: Request | None = None, *, checks: tuple[str, ...] = CHECKS) -> tuple[str, ...]:
     """The checks that `answer` fails."""
-    made = judge(gated(*checks), route("home"), request or asked(), "home", answer, released=False, last=True)
+    made = judge(gated(*checks), route("home"), request or asked(), answer, released=False, target=None)
     return made.failed
 
 
@@ -83,7 +83,9 @@ def test_only_length_is_cut_off(finish: str | None) -> None:
     assert "cut-off" not in failed(Answer(text="A", finish=finish))
 
 
-@pytest.mark.parametrize("text", ["no", "{", "{'a': 1}", "```json\n{}\n```", '{"a": 1} and more', "[1]", "1", '"a"', "null"])
+@pytest.mark.parametrize(
+    "text", ["no", "{", "{'a': 1}", "```json\n{}\n```", '{"a": 1} and more', "[1]", "1", '"a"', "null"]
+)
 def test_what_is_no_json_object_is_invalid(text: str) -> None:
     """Where the client wants JSON without a schema, anything but a JSON object is invalid."""
     assert failed(Answer(text=text, finish="stop"), wants()) == ("invalid-json",)
@@ -101,7 +103,9 @@ def test_json_that_nobody_asked_for_is_not_checked() -> None:
     assert failed(Answer(text="{", finish="stop")) == ()
 
 
-@pytest.mark.parametrize(("text", "valid"), [('{"n": 1}', True), ('{"n": "1"}', False), ("{}", False), ("[]", False), ("{", False)])
+@pytest.mark.parametrize(
+    ("text", "valid"), [('{"n": 1}', True), ('{"n": "1"}', False), ("{}", False), ("[]", False), ("{", False)]
+)
 def test_json_must_meet_the_clients_schema(text: str, valid: bool) -> None:
     """Where the client gave a schema, an answer that does not meet it is invalid."""
     assert (failed(Answer(text=text, finish="stop"), wants(SCHEMA)) == ()) is valid
@@ -121,7 +125,9 @@ def test_a_call_or_a_refusal_instead_of_json_is_not_invalid() -> None:
 def test_json_nested_without_end_is_invalid_and_no_error() -> None:
     """Depth that no parser bears is a failed check and raises nothing."""
     assert failed(Answer(text="[" * 100_000, finish="stop"), wants()) == ("invalid-json",)
-    assert failed(Answer(text='{"a":' * 5_000 + "1" + "}" * 5_000, finish="stop"), wants({"type": "object"})) == ("invalid-json",)
+    assert failed(Answer(text='{"a":' * 5_000 + "1" + "}" * 5_000, finish="stop"), wants({"type": "object"})) == (
+        "invalid-json",
+    )
 
 
 def test_a_number_without_end_is_invalid_and_no_error() -> None:
@@ -130,7 +136,8 @@ def test_a_number_without_end_is_invalid_and_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("g", "{}"), ("f", ""), ("f", "{"), ("f", "[]"), ("f", "null"), ("f", '"{}"'), ("f", "[" * 100_000)]
+    ("name", "arguments"),
+    [("g", "{}"), ("f", ""), ("f", "{"), ("f", "[]"), ("f", "null"), ("f", '"{}"'), ("f", "[" * 100_000)],
 )
 def test_a_broken_tool_call_is_caught(name: str, arguments: str) -> None:
     """A call of a tool that was not offered, or whose arguments are no JSON object, is broken."""
@@ -163,12 +170,16 @@ _JSON = st.recursive(
 )
 
 
-@given(st.text(max_size=50) | _JSON.map(json.dumps), st.sampled_from([None, "stop", "length", "content_filter", "odd"]), st.booleans())
+@given(
+    st.text(max_size=50) | _JSON.map(json.dumps),
+    st.sampled_from([None, "stop", "length", "content_filter", "odd"]),
+    st.booleans(),
+)
 def test_any_answer_gets_a_verdict(text: str, finish: str | None, refusal: bool) -> None:
     """Whatever a lane answers, the gate gives a verdict that names only checks of the policy."""
     calls = ((text, text),) if finish is None else ()
     answer = Answer(text=text, finish=finish, refusal=refusal, tool_calls=calls)
-    made = judge(gated(), route("home"), wants(SCHEMA), "home", answer, released=False, last=False)
+    made = judge(gated(), route("home"), wants(SCHEMA), answer, released=False, target=None)
     assert set(made.failed) <= set(CHECKS)
     assert (made.verdict == "pass") is (not made.failed)
 
@@ -218,10 +229,13 @@ def test_a_hostile_pattern_does_not_hold_the_gate_up(pattern: str) -> None:
 # What follows
 
 
-def verdict(answer: Answer, *, by: str = "home", weak: Any = "hold", released: bool = False, last: bool = False) -> Verdict:
-    """The verdict on `answer` under a plan that escalates to premium."""
-    plan = route("home", "shared", "premium", escalate=("premium",), on_weak=weak)
-    return judge(gated("empty"), plan, asked(), by, answer, released=released, last=last)
+def verdict(
+    answer: Answer, *, by: str = "home", weak: Any = "hold", released: bool = False, last: bool = False
+) -> Verdict:
+    """The verdict on `answer` under a plan that escalates to premium; `last` says that this has happened."""
+    made, plan = gated("empty"), route("home", "shared", "premium", escalate=("premium",), on_weak=weak)
+    target = None if last else escalation(made, plan, by)
+    return judge(made, plan, asked(), answer, released=released, target=target)
 
 
 def test_a_good_answer_passes() -> None:
@@ -263,6 +277,20 @@ def test_escalation_is_to_the_first_stronger_lane() -> None:
     assert escalation(made, route("home"), "home") is None
 
 
+def test_a_lane_that_has_failed_is_not_asked_to_redo_an_answer() -> None:
+    """A stronger lane that failed for this request is passed over, for the next one that is stronger."""
+    made = gated("empty")
+    plan = route("home", escalate=("shared", "premium"))
+    assert escalation(made, plan, "home", ["shared", "home"]) == "premium"
+    assert escalation(made, plan, "home", ["premium", "shared"]) is None
+
+
+def test_without_a_rule_for_weak_answers_they_are_marked() -> None:
+    """A plan that says nothing of weak answers lets them pass, marked."""
+    found = judge(gated("empty"), route("home", on_weak=None), asked(), EMPTY, released=False, target=None)
+    assert found == Verdict("marked", ("empty",))
+
+
 def test_an_answer_waits_where_a_verdict_could_change_it() -> None:
     """An answer is kept back exactly where a weak one would be redone, held or refused."""
     made = gated("empty")
@@ -280,19 +308,22 @@ def test_an_answer_does_not_wait_where_nothing_is_checked() -> None:
 
 
 @given(
-    st.sampled_from(sorted(LANES)), st.lists(st.sampled_from(sorted(LANES)), unique=True).map(tuple),
-    st.sampled_from(["hold", "refuse", "marked"]), st.booleans(), st.booleans(),
-)  # fmt: skip
-def test_a_verdict_never_goes_downhill(by: str, escalate: tuple[str, ...], weak: Any, released: bool, last: bool) -> None:
-    """An escalation is to a stronger lane, never after release and never twice."""
+    st.sampled_from(sorted(LANES)),
+    st.lists(st.sampled_from(sorted(LANES)), unique=True).map(tuple),
+    st.lists(st.sampled_from(sorted(LANES))),
+)
+def test_an_escalation_only_goes_up(by: str, escalate: tuple[str, ...], tried: list[str]) -> None:
+    """Whatever the plan, an answer is redone only by a stronger lane of the plan that has not failed."""
     made = gated("empty")
-    plan = route(by, escalate=escalate, on_weak=weak)
-    found = judge(made, plan, asked(), by, EMPTY, released=released, last=last)
-    if found.verdict == "escalate":
-        to = escalation(made, plan, by)
-        assert to is not None
-        assert made.strength.index(to) > made.strength.index(by)
-        assert not released
-        assert not last
-    elif not released:
-        assert found.verdict == weak
+    to = escalation(made, route(by, escalate=escalate), by, tried)
+    rank = made.strength.index
+    left = [name for name in escalate if rank(name) > rank(by) and name not in tried]
+    assert to == (left[0] if left else None)
+
+
+@given(st.sampled_from(["hold", "refuse", "marked"]), st.booleans(), st.sampled_from([None, "premium"]))
+def test_a_verdict_after_release_changes_nothing(weak: Any, released: bool, target: str | None) -> None:
+    """A weak answer escalates exactly where it is not released and a lane may redo it."""
+    found = judge(gated("empty"), route("home", on_weak=weak), asked(), EMPTY, released=released, target=target)
+    assert found.released is released
+    assert found.verdict == ("marked" if released else "escalate" if target else weak)

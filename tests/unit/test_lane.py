@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -20,6 +21,12 @@ DAY = datetime.timedelta(days=1)
 def lacks(made: Lane, today: datetime.date = TODAY, **conditions: Any) -> str | None:
     """What `made` lacks of a zone with `conditions`."""
     return Zone(name="z", **conditions).lacks(made, today, DAYS)
+
+
+def made(fact: str, value: Any) -> Lane:
+    """A lane with one fact stated."""
+    facts: dict[str, Any] = {fact: value}
+    return lane(**facts)
 
 
 def places(*names: str) -> frozenset[str]:
@@ -42,16 +49,18 @@ def test_a_zone_of_lanes_holds_those_that_it_names() -> None:
 @pytest.mark.parametrize("condition", ["runs", "stores", "owner"])
 def test_every_country_of_a_lane_must_be_inside(condition: str) -> None:
     """A lane in two countries is in a zone only where both are, and an unknown country is in none."""
-    zone = {condition: EEA}
-    assert lacks(lane(**{condition: places("SE", "DE")}), **zone) is None
-    assert "GB SE" in str(lacks(lane(**{condition: places("SE", "GB")}), **zone))
-    assert "an unknown place" in str(lacks(lane(**{condition: None}), **zone))
+    zone: dict[str, Any] = {condition: EEA}
+    inside, outside, unknown = (made(condition, where) for where in (places("SE", "DE"), places("SE", "GB"), None))
+    assert lacks(inside, **zone) is None
+    assert "GB SE" in str(lacks(outside, **zone))
+    assert "an unknown place" in str(lacks(unknown, **zone))
 
 
 @pytest.mark.parametrize("condition", ["runs", "stores", "owner"])
 def test_a_zone_of_no_countries_holds_nothing(condition: str) -> None:
     """An empty set of countries is met by no lane that is somewhere."""
-    assert lacks(lane(**{condition: places("SE")}), **{condition: places()}) is not None
+    zone: dict[str, Any] = {condition: places()}
+    assert lacks(made(condition, places("SE")), **zone) is not None
 
 
 def test_facts_are_fresh_for_the_stated_days_and_not_one_longer() -> None:
@@ -158,7 +167,8 @@ def test_a_lane_of_which_nothing_is_known_meets_no_condition(zone: Zone, kind: K
 @given(lanes(), zones(("x",)), st.sampled_from(sorted(_NOTHING_KNOWN)))
 def test_knowing_less_never_opens_a_zone(made: Lane, zone: Zone, forgotten: str) -> None:
     """Forget any one fact of a lane, and it is in no zone in which it was not before."""
-    less = Lane(**{slot: getattr(made, slot) for slot in Lane.__slots__} | {forgotten: None})
+    unknown: dict[str, Any] = {forgotten: None}
+    less = dataclasses.replace(made, **unknown)
     if zone.lacks(made, TODAY, DAYS) is not None and not (forgotten == "verified" and made.own):
         assert zone.lacks(less, TODAY, DAYS) is not None
 
@@ -168,7 +178,7 @@ def test_a_wider_zone_holds_no_fewer_lanes(made: Lane, zone: Zone, more: set[str
     """Adding countries to a zone's condition never puts a lane outside."""
     if zone.runs is None or zone.lacks(made, TODAY, DAYS) is not None:
         return
-    wider = Zone(**{slot: getattr(zone, slot) for slot in Zone.__slots__} | {"runs": zone.runs | more})
+    wider = dataclasses.replace(zone, runs=zone.runs | more)
     assert wider.lacks(made, TODAY, DAYS) is None
 
 
@@ -192,7 +202,7 @@ def test_an_unknown_price_gives_no_cost() -> None:
 def test_the_sets_of_countries_are_what_their_names_say() -> None:
     """The EU has 27 countries, the EEA three more, and the adequate ones are in neither."""
     assert len(EU) == 27
-    assert EEA - EU == {"IS", "LI", "NO"}
+    assert {"IS", "LI", "NO"} == EEA - EU
     assert not ADEQUATE & EEA
     assert {"GB", "CH"} <= ADEQUATE
     assert "US" not in ADEQUATE

@@ -509,9 +509,7 @@ def test_the_scripted_lane_speaks_chat() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
 
     def answer(body: dict[str, object]) -> Scripted:
-        return Scripted(
-            text="", finish="tool_calls", tool_calls=(call,), usage=(3, 4), model=f"{body['model']}-1"
-        )
+        return Scripted(text="", finish="tool_calls", tool_calls=(call,), usage=(3, 4), model=f"{body['model']}-1")
 
     async def main() -> tuple[Got, Got]:
         async with ScriptedLane(answer=answer) as far:

@@ -37,7 +37,9 @@ def attempt(lane: str, why: Any = "first", result: str = "answered", verdict: Ve
     return Attempt(lane=lane, why=why, result=result, started_ms=0, ended_ms=1, verdict=verdict)
 
 
-def story(id: str, intents: list[Intent], attempts: list[Attempt], status: Status = "answered", workload: str | None = None) -> Recorded:
+def story(
+    id: str, intents: list[Intent], attempts: list[Attempt], status: Status = "answered", workload: str | None = None
+) -> Recorded:
     """One request from its first entry to its last."""
     return Recorded(id, opening(workload), tuple(intents), Outcome(id=id, status=status, attempts=tuple(attempts)))
 
@@ -50,7 +52,12 @@ def plain(id: str) -> Recorded:
 def escalated(id: str, workload: str | None = None) -> Recorded:
     """A request whose weak answer a stronger lane redid."""
     calls = [intent(id, 1, "home", "first"), intent(id, 2, "premium", "escalation")]
-    return story(id, calls, [attempt("home", verdict=WEAK), attempt("premium", "escalation", verdict=Verdict("pass"))], workload=workload)
+    return story(
+        id,
+        calls,
+        [attempt("home", verdict=WEAK), attempt("premium", "escalation", verdict=Verdict("pass"))],
+        workload=workload,
+    )
 
 
 def fallen_back(id: str, cause: str = "late") -> Recorded:
@@ -87,7 +94,10 @@ def test_a_fallback_names_its_rule_and_cause() -> None:
 def test_equal_events_are_one_row_with_the_newest_example() -> None:
     """Rows count what is equal in workload, rule, lane and cause, and show the newest example."""
     found = review([fallen_back("a"), fallen_back("b", "rate-limit"), fallen_back("c"), fallen_back("d")])
-    assert [(row.cause, row.times, row.example) for row in found.fallbacks] == [("late", 3, "d"), ("rate-limit", 1, "b")]
+    assert [(row.cause, row.times, row.example) for row in found.fallbacks] == [
+        ("late", 3, "d"),
+        ("rate-limit", 1, "b"),
+    ]
 
 
 def test_different_workloads_are_different_rows() -> None:
@@ -109,16 +119,31 @@ def test_each_hop_of_a_chain_is_counted() -> None:
         intent("a", 1, "home", "first"), intent("a", 2, "rack", "fallback", "late"),
         intent("a", 3, "shared", "fallback", "rate-limit"), intent("a", 4, "premium", "escalation"),
     ]  # fmt: skip
-    attempts = [attempt("home", result="late"), attempt("rack", result="rate-limit"), attempt("shared", verdict=WEAK), attempt("premium")]
+    attempts = [
+        attempt("home", result="late"),
+        attempt("rack", result="rate-limit"),
+        attempt("shared", verdict=WEAK),
+        attempt("premium"),
+    ]
     found = review([story("a", calls, attempts)])
-    assert [(row.lane, row.cause) for row in found.fallbacks] == [("home -> rack", "late"), ("rack -> shared", "rate-limit")]
+    assert [(row.lane, row.cause) for row in found.fallbacks] == [
+        ("home -> rack", "late"),
+        ("rack -> shared", "rate-limit"),
+    ]
     assert [(row.lane, row.cause) for row in found.escalated] == [("shared -> premium", "empty")]
 
 
 def test_a_marked_and_a_held_answer_are_rejected_ones() -> None:
     """An answer that failed the gate is in the table of rejected answers, whatever followed."""
-    verdicts = [Verdict("marked", ("empty", "cut-off"), released=True), Verdict("hold", ("empty",)), Verdict("refuse", ("empty",))]
-    stories = [story(str(i), [intent(str(i), 1, "home", "first")], [attempt("home", verdict=v)], "held") for i, v in enumerate(verdicts)]
+    verdicts = [
+        Verdict("marked", ("empty", "cut-off"), released=True),
+        Verdict("hold", ("empty",)),
+        Verdict("refuse", ("empty",)),
+    ]
+    stories = [
+        story(str(i), [intent(str(i), 1, "home", "first")], [attempt("home", verdict=v)], "held")
+        for i, v in enumerate(verdicts)
+    ]
     found = review(stories)
     assert [row.cause for row in found.rejected] == ["empty, cut-off -> marked", "empty -> hold", "empty -> refuse"]
     assert found.statuses == {"held": 3}
@@ -126,7 +151,11 @@ def test_a_marked_and_a_held_answer_are_rejected_ones() -> None:
 
 def test_a_request_without_an_end_is_open() -> None:
     """A request that is under way, or whose server was killed, counts as open, and its hops count too."""
-    calls = (intent("a", 1, "home", "first"), intent("a", 2, "premium", "fallback", "late"), intent("a", 3, "x", "escalation"))
+    calls = (
+        intent("a", 1, "home", "first"),
+        intent("a", 2, "premium", "fallback", "late"),
+        intent("a", 3, "x", "escalation"),
+    )
     found = review([Recorded("a", opening(), calls, None)])
     assert found.statuses == {"open": 1}
     assert [row.lane for row in found.fallbacks] == ["home -> premium"]

@@ -131,18 +131,14 @@ def test_identifiers_in_tool_arguments_are_found() -> None:
 
 def test_a_place_never_shows_a_key_that_the_client_made_up() -> None:
     """A place stops at the first key that is not the wire's own: such a key may itself be personal."""
-    body = {
-        "tools": [{"function": {"parameters": {"properties": {"121212-1212": {"default": "880320-0016"}}}}}]
-    }
+    body = {"tools": [{"function": {"parameters": {"properties": {"121212-1212": {"default": "880320-0016"}}}}}]}
     assert {place for place, _ in _in(body)} == {"tools[0].function.parameters…"}
     assert {place for place, _ in _in({"880320-0016": "x"})} == {"request"}
 
 
 def test_the_number_of_places_is_bounded() -> None:
     """A body full of identifiers names a few places of each kind, and still every kind."""
-    texts = [{"role": "user", "content": "8803200016"}] * 100 + [
-        {"role": "user", "content": "4111111111111111"}
-    ]
+    texts = [{"role": "user", "content": "8803200016"}] * 100 + [{"role": "user", "content": "4111111111111111"}]
     kinds = [kind for _, kind in _in({"messages": texts})]
     assert kinds.count("se.personnummer") == 8
     assert kinds.count("card") == 1

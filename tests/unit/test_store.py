@@ -279,9 +279,7 @@ class TestOpen:
             story = reader.story("alpha")
             assert story
             assert story.outcome
-            assert story.outcome.entry == Outcome(
-                id="alpha", status="interrupted", code="interrupted", lane="premium"
-            )
+            assert story.outcome.entry == Outcome(id="alpha", status="interrupted", code="interrupted", lane="premium")
         with closing(Log.open(path)) as log:
             assert log.closed == 0
 
@@ -306,8 +304,7 @@ class TestOpen:
         """The tables hold what they say they hold and nothing else."""
         with closing(sqlite3.connect(path)) as db:
             columns = db.execute(
-                "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c"
-                " WHERE t.type = 'table'"
+                "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'"
             ).fetchall()
         found = {table: {c for t, c in columns if t == table} for table, _ in columns}
         assert found == {
@@ -504,9 +501,7 @@ class TestVerify:
         damaged = [whole[: dice.randrange(len(whole))] for _ in range(30)]
         for _ in range(300):
             place = dice.randrange(len(whole))
-            damaged.append(
-                whole[:place] + bytes([whole[place] ^ 1 << dice.randrange(8)]) + whole[place + 1 :]
-            )
+            damaged.append(whole[:place] + bytes([whole[place] ^ 1 << dice.randrange(8)]) + whole[place + 1 :])
         for content in damaged:
             three.write_bytes(content)
             with reading(three) as reader:

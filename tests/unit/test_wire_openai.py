@@ -50,9 +50,7 @@ def test_a_plain_request_is_read() -> None:
 
 def test_absent_and_null_fields_are_the_same() -> None:
     """Clients that write null for what they do not set are understood."""
-    request = _read(
-        stream=None, max_tokens=None, n=None, tools=None, metadata=None, stop=None, temperature=None
-    )
+    request = _read(stream=None, max_tokens=None, n=None, tools=None, metadata=None, stop=None, temperature=None)
     assert (request.stream, request.max_output, request.tools) == (False, None, ())
 
 
@@ -60,9 +58,7 @@ def test_needs_and_unreadable_places_follow_the_parts() -> None:
     """Images, audio, files and unknown parts are named as places that nobody can scan."""
     kinds = ("text", "image_url", "input_audio", "file", "hologram")
     parts = [{"type": kind, "text": "x"} for kind in kinds]
-    request = _read(
-        messages=[{"role": "user", "content": parts}, {"role": "assistant", "audio": {"id": "a"}}]
-    )
+    request = _read(messages=[{"role": "user", "content": parts}, {"role": "assistant", "audio": {"id": "a"}}])
     assert request.needs == ("vision", "audio", "pdf")
     assert request.unreadable == (*(f"messages[0].content[{i}]" for i in range(1, 5)), "messages[1].audio")
 
@@ -271,9 +267,7 @@ def _object(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 _JSON = st.recursive(
     _STRING | st.sampled_from(["1", "null", "[]"]),
-    lambda inner: (
-        _object(inner) | st.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]")
-    ),
+    lambda inner: _object(inner) | st.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]"),
     max_leaves=8,
 )
 
@@ -345,7 +339,4 @@ def test_an_error_has_the_wire_shape() -> None:
             "laneway": {"decision": "refuse"},
         }
     }  # fmt: skip
-    assert (
-        error_event("c", "why", kind="api_error")
-        == b"data: " + error_body("c", "why", kind="api_error") + b"\n\n"
-    )
+    assert error_event("c", "why", kind="api_error") == b"data: " + error_body("c", "why", kind="api_error") + b"\n\n"

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from laneway.cli.output import as_json, err, grid, json_option, out
+from laneway.cli.output import as_json, err, grid, json_option, out, styled
 from laneway.cli.review import print_review, read_review
 from laneway.cli.why import print_story
 from laneway.demo.play import Played, play
@@ -47,12 +47,13 @@ def demo(directory: Path, json_: bool) -> None:
             )
         )
     if json_:
-        as_json([{"id": p.id, "title": p.scene.title, "sensitivity": p.sensitivity, "route": p.route, "why": p.rule,
-                  "result": p.result, "ms": p.ms, "cost": p.cost} for p in played])  # fmt: skip
+        as_json([p.row() for p in played])
         return
     out.print("home: SmolLM2-135M-Instruct, a real model on this machine (it proves plumbing, not quality)")
     out.print(f"premium: {premium}\n")
     out.print(_table(played))
+    out.print()
+    out.print(_legend(played))
     log = directory / "laneway.db"
     weak = next((p.id for p in played if "weak >" in p.route), played[0].id)
     out.print(f"\n$ laneway why {weak}", style="bold")
@@ -78,8 +79,18 @@ def _screen(rows: list[Played], what: str) -> Table:
 
 
 def _table(rows: list[Played]) -> Table:
-    table = grid("#", "request", "class", "route", "why", "result", "ms", "USD")
-    for i, p in enumerate(rows, start=1):
-        table.add_row(str(i), f"{p.scene.work}: {p.scene.title}", p.sensitivity, p.route, p.rule, p.result, str(p.ms),
-                      f"{p.cost:.5f}" if p.cost else "0")  # fmt: skip
+    table = grid("#", "work", "request", "class", "route", "rule", "result", "ms", "USD")
+    for number, p in enumerate(rows, start=1):
+        cost = f"{p.cost:.4f}" if p.cost else "0"
+        result = styled(p.result, "green" if p.result == "answered" else "yellow")
+        table.add_row(
+            str(number), p.scene.work, p.scene.title, p.sensitivity, p.route, p.rule.rule, result, str(p.ms), cost
+        )
     return table
+
+
+def _legend(rows: list[Played]) -> Table:
+    legend = Table.grid(padding=(0, 2))
+    for rule, says in sorted({(p.rule.rule, p.rule.says) for p in rows}):
+        legend.add_row(rule, says)
+    return legend

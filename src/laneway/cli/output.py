@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["as_json", "default_log", "err", "grid", "json_option", "log_option", "out", "policy_option"]
+__all__ = ["as_json", "default_log", "err", "grid", "json_option", "log_option", "out", "policy_option", "styled"]
 
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -42,7 +42,15 @@ def as_json(value: object) -> None:
 
 def grid(*headings: str, title: str | None = None) -> Table:
     """A table that reads well on a terminal and in a file."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for i, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", no_wrap=i == 0)
     return table

@@ -18,14 +18,15 @@ from string import Template
 
 import aiohttp
 
+from laneway.decision import Reason
 from laneway.demo.model import MISSING, available
 from laneway.demo.requests import AFTER_OUTAGE, REQUESTS, Scene, stand_in
 from laneway.errors import UsageError
 from laneway.providers.scripted import ScriptedLane
 from laneway.starter import SERVICES
-from laneway.store import Reader
+from laneway.store import Reader, Story
 
-__all__ = ["Played", "play"]
+__all__ = ["STAND_IN", "Played", "child", "line", "play", "serving", "write_policy"]
 
 STAND_IN = "scripted-stand-in"
 
@@ -38,10 +39,24 @@ class Played:
     id: str
     sensitivity: str
     route: str
-    rule: str
+    rule: Reason
     result: str
     ms: int
     cost: float
+
+    def row(self) -> dict[str, object]:
+        """The request as `demo --json` prints it."""
+        return {
+            "id": self.id,
+            "title": self.scene.title,
+            "sensitivity": self.sensitivity,
+            "route": self.route,
+            "rule": self.rule.rule,
+            "says": self.rule.says,
+            "result": self.result,
+            "ms": self.ms,
+            "cost": self.cost,
+        }
 
 
 async def play(directory: Path, on_step: Callable[[str], None], on_played: Callable[[Played], None]) -> list[Played]:
@@ -54,15 +69,15 @@ async def play(directory: Path, on_step: Callable[[str], None], on_played: Calla
     for old in directory.glob("laneway.db*"):
         old.unlink()
     on_step("starting the home lane: a real model on this machine")
-    home = await _child("laneway.demo.model")
+    home = await child("laneway.demo.model")
     try:
-        home_url = (await _line(home)).strip()
+        home_url = (await line(home)).strip()
         if not home_url:
             raise UsageError("the home lane's model server did not start")
         async with ScriptedLane(model=STAND_IN, answer=stand_in) as lane:
-            policy = _write_policy(directory, home_url + "/v1", lane.url)
+            policy = write_policy(directory, home_url + "/v1", lane.url)
             on_step("starting the server: laneway serve")
-            async with _serving(policy) as url, aiohttp.ClientSession() as session:
+            async with serving(policy) as url, aiohttp.ClientSession() as session:
                 for scene in REQUESTS:
                     on_step(scene.title)
                     played.append(await _ask(session, url, policy, scene))
@@ -89,7 +104,8 @@ def _refuse_strangers(directory: Path) -> None:
         raise UsageError(f"{directory} holds a policy or a log that is not the demo's; choose another with --dir")
 
 
-def _write_policy(directory: Path, home_url: str, stand_in_url: str) -> Path:
+def write_policy(directory: Path, home_url: str, stand_in_url: str) -> Path:
+    """The demo's policy over these addresses; premium is the user's own service where its key is set."""
     service = next((s for s in SERVICES if s.kind == "premium" and os.environ.get(s.key)), None)
     if service is None:
         premium = {"url": stand_in_url, "model": STAND_IN, "access": "address: private-allowed", "input": "3.00",
@@ -108,27 +124,30 @@ def _write_policy(directory: Path, home_url: str, stand_in_url: str) -> Path:
     return path
 
 
-async def _child(*module_and_arguments: str) -> asyncio.subprocess.Process:
+async def child(*module_and_arguments: str) -> asyncio.subprocess.Process:
+    """A Python module as a process of its own, its standard output readable."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", *module_and_arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
 
 
-async def _line(process: asyncio.subprocess.Process) -> str:
+async def line(process: asyncio.subprocess.Process) -> str:
+    """The next line that a child prints; empty once it has ended."""
     assert process.stdout is not None
     return (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
 
 
 @asynccontextmanager
-async def _serving(policy: Path) -> AsyncIterator[str]:
-    server = await _child("laneway.cli", "serve", "--policy", str(policy), "--port", "0", "--json")
+async def serving(policy: Path) -> AsyncIterator[str]:
+    """`laneway serve` as a process, by its address, until the context is left."""
+    server = await child("laneway.cli", "serve", "--policy", str(policy), "--port", "0", "--json")
     try:
         text = ""
         while not text.rstrip().endswith("\n}"):
-            line = await _line(server)
-            if not line:
+            read = await line(server)
+            if not read:
                 raise UsageError(f"`laneway serve --policy {policy}` did not start; run it by hand to see why")
-            text += line
+            text += read
         yield str(json.loads(text)["url"])
     finally:
         if server.returncode is None:
@@ -151,8 +170,23 @@ async def _ask(session: aiohttp.ClientSession, url: str, policy: Path, scene: Sc
     outcome = story.outcome.entry
     arrow = {"first": "", "retry": " failed, again ", "fallback": " failed > ", "escalation": " weak > "}
     route = "".join(f"{arrow[i.why]}{i.lane}" for _, i in story.intents) or "none"
-    reasons = story.opening.decision.reasons
-    walled = next((r for r in story.opening.decision.rejected if r.code == "wall"), None)
-    shown = walled or reasons[0]
-    result = outcome.status + (" (marked weak)" if outcome.verdict and outcome.verdict.verdict == "marked" else "")
-    return Played(scene, id, story.opening.signals.sensitivity, route, shown.says, result, took, outcome.cost or 0.0)
+    marked = outcome.verdict is not None and outcome.verdict.verdict == "marked"
+    return Played(
+        scene=scene,
+        id=id,
+        sensitivity=story.opening.signals.sensitivity,
+        route=route,
+        rule=_rule(story),
+        result=outcome.status + (", marked weak" if marked else ""),
+        ms=took,
+        cost=outcome.cost or 0.0,
+    )
+
+
+def _rule(story: Story) -> Reason:
+    """The rule that most tells this request's story: what moved it on, else what kept it, else its route."""
+    decision = story.opening.decision
+    hops = {intent.why for _, intent in story.intents}
+    codes = ["weak"] * ("escalation" in hops) + ["fallback"] * ("fallback" in hops) + ["wall"]
+    spoken = (*decision.reasons, *decision.rejected)
+    return next((r for code in codes for r in spoken if r.code == code), decision.reasons[0])

@@ -22,39 +22,39 @@ class Scene:
 _RESTRICTED = {"Laneway-Sensitivity": "restricted"}
 
 REQUESTS = (
-    Scene("development", "routine: a commit message",
+    Scene("dev", "commit message",
         "Write a short commit message for this change: the pager no longer skips the last row."),
-    Scene("development", "hard: a race condition",
+    Scene("dev", "race condition (hard)",
         "Find the race condition and explain its root cause step by step:\n```python\nif key not in cache:\n"
         "    cache[key] = load(key)\nreturn cache[key]\n```"),
-    Scene("development", "restricted by its label",
+    Scene("dev", "labelled restricted",
         "Write a git commit message in one line for this change: fixed an off-by-one error in the pager.",
         labels=_RESTRICTED),
-    Scene("contracts", "routine, confidential workload",
+    Scene("legal", "who must pay",
         "Who must pay under this clause? The Customer shall pay each invoice within 30 days of receipt.",
         model="contract-review"),
-    Scene("contracts", "weak answer: cut off",
+    Scene("legal", "ten risks (home is cut off)",
         "List ten risks in a software licence agreement, with one sentence on each."),
-    Scene("contracts", "hard, but confidential",
+    Scene("legal", "compare clauses (hard)",
         "Compare these two clauses and explain step by step which one exposes us more: (a) liability is limited to "
         "fees paid; (b) liability is unlimited.", model="contract-review"),
-    Scene("contracts", "hard, with a personal number in it",
+    Scene("legal", "personal number inside",
         "Explain step by step what this clause means for the tenant, personal number 811228-9874: the tenant shall "
         "not assign or sublet the premises without consent."),
-    Scene("medicine", "routine, streamed",
+    Scene("health", "blood pressure (stream)",
         "What is systolic blood pressure? Answer in one sentence.", stream=True),
-    Scene("medicine", "routine: for a patient",
+    Scene("health", "summary for a patient",
         "Summarise in one sentence for a patient: Hand washing reduced the rate of respiratory infections by 21% "
         "in a study of 5,000 households."),
-    Scene("medicine", "high stakes: published evidence",
+    Scene("health", "trial result (high stakes)",
         "Summarise in one sentence: In a trial of 1,200 adults, drug X lowered blood pressure more than placebo. "
         "Side effects were mild and similar in both groups.", model="evidence-synthesis"),
 )  # fmt: skip
 
 AFTER_OUTAGE = (
-    Scene("development", "home is stopped: internal work",
+    Scene("dev", "home stopped: internal",
         "Write a short commit message for this change: the pager no longer skips the last row."),
-    Scene("medicine", "home is stopped: restricted work",
+    Scene("health", "home stopped: restricted",
         "Summarise in one sentence: the patient sleeps badly and has tried two drugs.", labels=_RESTRICTED),
 )  # fmt: skip
 
