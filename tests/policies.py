@@ -3,7 +3,7 @@
 `FULL` uses every key of the grammar once; `SMALL` is the least that loads. Builders give real values of
 `laneway.lane` and `laneway.policy` without a file.
 """
-# ruff: noqa: E501  # policies and tables keep one rule and one case a line
+# policies and tables keep one rule and one case a line
 
 from __future__ import annotations
 

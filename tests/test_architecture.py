@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 
@@ -350,6 +354,32 @@ def test_no_string_of_python_looks_like_built_sql() -> None:
         and ast.unparse(node).lstrip("f(").strip("'\"").lower().startswith(verbs)
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("address", [("192.0.2.1", 9), ("example.com", 443), ("10.0.0.1", 80)])
+def test_no_test_reaches_beyond_this_machine(address: tuple[str, int]) -> None:
+    """A connection to anything but loopback fails at once, in every test of the run."""
+    with socket.socket() as outgoing:
+        for connect in (outgoing.connect, outgoing.connect_ex):
+            with pytest.raises(AssertionError, match="a test may not connect"):
+                connect(address)
+
+
+def test_no_test_sees_a_key_from_outside() -> None:
+    """No provider's key and no setting of Laneway's own is in the environment of a test."""
+    assert [name for name in os.environ if name.endswith("_API_KEY") or name.startswith("LANEWAY_")] == []
+
+
+def test_every_test_states_a_behaviour() -> None:
+    """Every test function has a docstring of one sentence."""
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    tests = [
+        (file.name, node.name, ast.get_docstring(node) or "")
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+    assert [(file, name) for file, name, says in tests if not says.endswith(".") or "\n\n" in says] == []
 
 
 def figures() -> dict[str, object]:

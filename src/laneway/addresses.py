@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "is_private", "on_this_machine"]
+__all__ = ["is_loopback", "is_private", "on_this_machine", "within"]
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -22,9 +24,23 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """True for an address that is not on the public internet (private, link-local, metadata, loopback)."""
+    """True for an address that is not on the public internet, in any spelling that a resolver would take."""
+    host = host.rstrip(".")
     address = _address(host)
-    return is_loopback(host) if address is None else not address.is_global
+    if address is None:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f.0.0.1, 2130706433
+        except OSError:
+            return is_loopback(host)
+    return not address.is_global or getattr(address, "ipv4_mapped", None) is not None
+
+
+def within(host: str, networks: Iterable[str]) -> bool | None:
+    """Whether an address is inside one of `networks`; None for a name, which is only known once resolved."""
+    address = _address(host)
+    if address is None:
+        return None
+    return any(address in ipaddress.ip_network(network) for network in networks)
 
 
 def on_this_machine(url: str) -> bool:

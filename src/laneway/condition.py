@@ -14,7 +14,7 @@ from typing import Literal
 
 from laneway.signals import Signals
 
-__all__ = ["ALWAYS", "All", "Always", "Any", "Condition", "Not", "Test", "fact_of"]
+__all__ = ["ALWAYS", "All", "Always", "Any", "Condition", "Not", "Op", "Test", "Value", "fact_of"]
 
 Value = str | float
 Op = Literal["in", "at_least", "at_most", "over", "under"]

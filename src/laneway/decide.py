@@ -20,7 +20,7 @@ from laneway.lane import Lane
 from laneway.policy import Deadline, Grant, Limit, Policy, Ranking, Review, Waiver
 from laneway.signals import Ask, Signals
 
-__all__ = ["DEFAULT_OUTPUT", "MIN_OUTPUT", "affordable", "decide", "walled"]
+__all__ = ["DEFAULT_OUTPUT", "MIN_OUTPUT", "Wall", "affordable", "decide", "walled"]
 
 DEFAULT_OUTPUT = 1024
 """Output tokens that a cost estimate assumes where neither client nor lane says."""

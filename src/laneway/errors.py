@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "Cause",
     "GuardError",
     "LaneError",
     "LanewayError",

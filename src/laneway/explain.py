@@ -107,7 +107,8 @@ def money(amount: float | None, currency: str) -> str:
     """`0.0123 EUR`, or that the price is unknown."""
     if amount is None:
         return "an unknown price"
-    return f"{amount:.4f} {currency}" if amount else f"0 {currency}"
+    digits = f"{amount:.4f}" if amount >= 0.0001 else f"{amount:.2g}"
+    return f"{digits} {currency}" if amount else f"0 {currency}"
 
 
 def reason_parts(reason: Reason) -> tuple[str, str]:

@@ -66,6 +66,10 @@ def _no_retrieval(_uri: str) -> NoReturn:
     raise ValueError("remote references are not followed")
 
 
+def _no_such_number(_name: str) -> NoReturn:
+    raise ValueError("JSON has neither NaN nor infinity")
+
+
 def _empty(_: Request, answer: Answer) -> bool:
     return not answer.text.strip() and not answer.tool_calls and not answer.refusal
 
@@ -81,7 +85,7 @@ def _invalid_json(request: Request, answer: Answer) -> bool:
     if not request.wants_json or answer.tool_calls or answer.refusal:
         return False
     try:
-        value = json.loads(answer.text)
+        value = json.loads(answer.text, parse_constant=_no_such_number)
     except (ValueError, RecursionError):
         return True
     if request.answer_schema is None:

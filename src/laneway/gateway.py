@@ -30,7 +30,7 @@ from laneway.serve import Client, Got, Run, serve
 from laneway.store import Log
 from laneway.wire import openai
 
-__all__ = ["Gateway", "Stopped"]
+__all__ = ["KEEP_ALIVE", "Gateway", "Receiver", "Stopped"]
 
 KEEP_ALIVE = 5.0
 """Seconds between the comments that keep a held-back stream open."""

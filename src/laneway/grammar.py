@@ -36,8 +36,20 @@ from laneway.yaml_nodes import (
 )
 
 __all__ = [
-    "PROVIDERS", "Names", "approval", "bar", "condition", "currency", "fact_type", "lane", "lane_tests", "network",
-    "price", "read_region", "zone",
+    "PROVIDERS",
+    "TRANSFERS",
+    "Names",
+    "approval",
+    "bar",
+    "condition",
+    "currency",
+    "fact_type",
+    "lane",
+    "lane_tests",
+    "network",
+    "price",
+    "read_region",
+    "zone",
 ]  # fmt: skip
 
 PROVIDERS = ("openai",)
@@ -316,7 +328,8 @@ def approval(node: Node, reading: Reading) -> Approval:
     by, on = entries.need("by", text, "`approved`"), entries.need("on", date, "`approved`")
     if on > datetime.date.max - datetime.timedelta(days=36500):
         reading.fail(node, "`on` is too far in the future")
-    return Approval(by, on, entries.get("review_every", days) or 90)
+    every = entries.get("review_every", days)
+    return Approval(by, on, 90 if every is None else every)
 
 
 def currency(node: Node, reading: Reading) -> str:
@@ -336,7 +349,7 @@ def network(node: Node, reading: Reading) -> str:
         reading.fail(node, f"expected a network such as 10.20.0.0/16, not `{shown(raw)}`")
 
 
-def lane_tests(node: Node, reading: Reading) -> tuple[tuple[str, frozenset[str], bool], ...]:
+def lane_tests(node: Node, reading: Reading, lanes: Iterable[str]) -> tuple[tuple[str, frozenset[str], bool], ...]:
     """A `must`'s `lane`: each test as (fact, values, whether negated)."""
     entries = Entries(node, reading, ("kind", "runs", "stores", "owner", "name"), "`lane`")
     tests = []
@@ -346,6 +359,8 @@ def lane_tests(node: Node, reading: Reading) -> tuple[tuple[str, frozenset[str],
         if key in ("runs", "stores", "owner"):
             places = read_region(inner, reading)
         else:
-            places = frozenset(listed(one_of(KINDS, "kind") if key == "kind" else text)(inner, reading))
+            places = frozenset(
+                listed(one_of(KINDS, "kind") if key == "kind" else one_of(lanes, "lane"))(inner, reading)
+            )
         tests.append((key, places, negated))
     return tuple(tests)

@@ -27,6 +27,7 @@ __all__ = [
     "Policy",
     "Ranking",
     "Review",
+    "Rule",
     "Unlabelled",
     "Waiver",
     "Workload",

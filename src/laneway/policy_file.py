@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+from laneway.addresses import within
 from laneway.condition import ALWAYS
 from laneway.errors import PolicyError, Problem, shown
 from laneway.grammar import Names, approval, bar, condition, currency, fact_type, lane, lane_tests, network, zone
@@ -123,6 +125,8 @@ class _File:
         self.zones = self._named("zones", lambda n, node, r: zone(n, node, r, self.lanes))
         self._distinct_names()
         wall = self._rules("wall", self._wall)
+        networks = top.get("networks", each(network)) or ()
+        self._private_is_ours(networks)
         return Policy(
             name=top.need("name", text, what),
             text=source,
@@ -146,7 +150,7 @@ class _File:
             detect=top.get("detect", self._detect) or self._strictest(),
             facts=self.names.facts,
             approval=top.get("approved", approval),
-            networks=top.get("networks", each(network)) or (),
+            networks=networks,
         )
 
     # names
@@ -175,6 +179,16 @@ class _File:
     def _distinct_names(self) -> None:
         for name in self.lanes.keys() & self.zones.keys():
             self.r.note(self.top.nodes["zones"], f"`{name}` names both a lane and a zone; rename one")
+
+    def _private_is_ours(self, networks: tuple[str, ...]) -> None:
+        for made in self.lanes.values():
+            if made.kind != "private" or made.url.startswith("unix:"):
+                continue
+            node = self.top.nodes["lanes"]
+            if not networks:
+                self.r.note(node, f"lane `{made.name}` is `private`: say under `networks` which networks are yours")
+            elif within(urlsplit(made.url).hostname or "", networks) is False:
+                self.r.note(node, f"lane `{made.name}` is `private`, but its address is in none of your `networks`")
 
     def _strength(self) -> tuple[str, ...]:
         strength = self.top.need("strength", each(one_of(self.lanes, "lane")), "a policy")
@@ -249,7 +263,9 @@ class _File:
         when = condition(node, self.r, self.names, extra=("lane", "cost"))
         never = Entries(node, self.r, None, "`never`")
         cost = never.get("cost", lambda n, r: Entries(n, r, ("over",), "`cost`").need("over", number, "`cost`"))
-        tests = never.get("lane", lane_tests) or ()
+        tests = never.get("lane", lambda n, r: lane_tests(n, r, self.lanes)) or ()
+        if not never.nodes:
+            self.r.fail(node, "an empty `never` forbids everything; name a fact, a lane or a cost")
         if "when" in entries.nodes:
             self.r.note(entries.keys["when"], "a `must` takes its condition inside `never`")
         return Must(id=id, says=entries.get("says", text) or "", line=entries.line, when=when, lane=tests,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from laneway.record import Intent, Opening, Outcome
 
-__all__ = ["Recorded", "Review", "Row", "review"]
+__all__ = ["Key", "Recorded", "Review", "Row", "review"]
 
 
 class Recorded(NamedTuple):

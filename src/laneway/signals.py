@@ -19,6 +19,7 @@ __all__ = [
     "Evidence",
     "Latency",
     "Signals",
+    "Stakes",
 ]
 
 Difficulty = Literal["routine", "hard", "unknown"]

@@ -19,12 +19,30 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from laneway.errors import PolicyError, Problem, did_you_mean, shown
 
 __all__ = [
-    "MAX_BYTES", "MAX_DEPTH", "Entries", "Node", "Reading", "compose", "date", "days", "each", "flag",
-    "listed", "number", "one_of", "seconds", "text", "whole",
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "Entries",
+    "Node",
+    "Reader",
+    "Reading",
+    "compose",
+    "date",
+    "days",
+    "each",
+    "flag",
+    "listed",
+    "number",
+    "one_of",
+    "seconds",
+    "text",
+    "whole",
 ]  # fmt: skip
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 24
+
+_ODD = re.compile("[^\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Tabs, control characters and lone surrogates: none of them belongs in a text that people sign."""
 
 T = TypeVar("T")
 Reader = Callable[[Node, "Reading"], T]
@@ -69,12 +87,17 @@ class Reading:
     def finish(self) -> None:
         """Raise PolicyError when anything was wrong."""
         if self.problems:
-            raise PolicyError(self.problems)
+            raise PolicyError(dict.fromkeys(self.problems))
 
 
 def compose(source: str, file: str) -> Node:
     """The root node of `source`. Raises PolicyError with the place of what is not allowed."""
     reading = Reading(file)
+    odd = _ODD.search(source)
+    if odd is not None:
+        line, start = source.count("\n", 0, odd.start()) + 1, source.rfind("\n", 0, odd.start())
+        what = "tabs are not allowed; use spaces" if odd[0] == "\t" else "a character that is not printable text"
+        raise PolicyError([Problem(file, line, odd.start() - start, what)])
     if len(source.encode()) > MAX_BYTES:
         raise PolicyError([reading.problem(None, f"the file is longer than {MAX_BYTES} bytes")])
     try:
@@ -155,6 +178,8 @@ def text(node: Node, reading: Reading) -> str:
     value = str(node.value)
     if not value.strip():
         reading.fail(node, "empty value")
+    if _ODD.search(value):
+        reading.fail(node, "an escape that gives no printable text")
     return value
 
 

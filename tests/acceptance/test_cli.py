@@ -1,5 +1,5 @@
 """The command line as its users meet it: exit codes, JSON for scripts, and no traceback for any bad input."""
-# ruff: noqa: E501  # policies and tables keep one rule and one case a line
+# policies and tables keep one rule and one case a line
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.policies import TODAY
 
 from laneway import __version__
 from laneway.cli import main
@@ -31,7 +32,6 @@ from laneway.policy_file import parse
 from laneway.record import Attempt, Intent, Opening, Outcome, Verdict
 from laneway.signals import Ask, Signals
 from laneway.store import Log
-from policies import TODAY
 
 POLICY = """\
 laneway: 1

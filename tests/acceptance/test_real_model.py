@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
@@ -96,15 +97,14 @@ PROMPTS = (
 
 
 async def _asked(client: AsyncOpenAI, policy: Path, text: str, lanes: list[str]) -> None:
-    create = client.chat.completions.with_raw_response.create
+    create: Any = client.chat.completions.with_raw_response.create
     for stream in (False, True):
         raw = await create(
             model="auto", messages=[{"role": "user", "content": text}], stream=stream, temperature=0, seed=1
-        )  # type: ignore[call-overload]
-        answer = await raw.parse() if asyncio.iscoroutine(raw.parse()) else raw.parse()
+        )
+        answer: Any = raw.parse()
         if stream:
-            pieces = [chunk.choices[0].delta.content or "" async for chunk in answer]
-            assert "".join(pieces).strip()
+            assert "".join([chunk.choices[0].delta.content or "" async for chunk in answer]).strip()
         else:
             assert answer.choices[0].message.content.strip()
         id = raw.headers["laneway-decision"]

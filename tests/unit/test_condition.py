@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.policies import CLASSES
 
 from laneway.condition import ALWAYS, All, Any, Condition, Not, fact_of
 from laneway.condition import Test as Compare
 from laneway.signals import DIFFICULTIES, LATENCIES, STAKES, Signals
-from policies import CLASSES
 
 TRUE = Compare("stakes", "in", frozenset({"high"}))
 FALSE = Compare("latency", "in", frozenset({"batch"}))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.policies import CLASSES, TODAY, full, lane, policies, policy
 
 from laneway.condition import Test as Compare
 from laneway.decide import decide, walled
@@ -19,7 +20,6 @@ from laneway.facts import Facts
 from laneway.lane import Lane, Zone
 from laneway.policy import Grant, Limit, Policy
 from laneway.signals import Ask, Signals
-from policies import CLASSES, TODAY, full, lane, policies, policy
 
 STRICT = Grant(id="wall[0]", classes=frozenset({"restricted"}), zones=("ours",))
 LOOSE = Grant(id="wall[1]", classes=frozenset(CLASSES) - {"restricted"}, zones=("ours", "all"))

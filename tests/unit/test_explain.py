@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.policies import CLASSES, TODAY, full, policies, route
 
 from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
@@ -26,7 +27,6 @@ from laneway.explain import (
 from laneway.facts import Facts
 from laneway.record import Attempt, Opening, Outcome, Verdict
 from laneway.signals import Ask, Evidence, Signals
-from policies import CLASSES, TODAY, full, policies, route
 
 CONTRACT = {
     "decision", "lanes", "rejected", "reasons", "signals", "release", "estimated_cost", "policy_hash", "plan",

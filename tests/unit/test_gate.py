@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.policies import lane, policy, route
 
 from laneway.answer import Answer
 from laneway.errors import RequestError
@@ -17,7 +18,6 @@ from laneway.policy import Gate, Policy
 from laneway.policy_file import CHECKS
 from laneway.record import Verdict
 from laneway.request import Request
-from policies import lane, policy, route
 
 LANES = {"home": lane("home", "local"), "shared": lane("shared"), "premium": lane("premium")}
 GOOD = Answer(text="A full answer.", finish="stop", complete=True)

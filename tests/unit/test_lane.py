@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.policies import TODAY, lane, lanes, zones
 
 from laneway.lane import Kind, Lane, Price, Zone
 from laneway.regions import ADEQUATE, EEA, EU, SETS, region
-from policies import TODAY, lane, lanes, zones
 
 DAYS = 90
 DAY = datetime.timedelta(days=1)

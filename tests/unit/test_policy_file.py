@@ -1,5 +1,5 @@
 """The policy file: the whole grammar loads, and everything wrong gives its place and its remedy."""
-# ruff: noqa: E501  # policies and tables keep one rule and one case a line
+# policies and tables keep one rule and one case a line
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.policies import CLASSES, FULL, SMALL, changed, full
 
 from laneway.condition import All, Any, Not
 from laneway.condition import Test as Compare
@@ -19,7 +20,6 @@ from laneway.lane import Limits, Price
 from laneway.policy import Bar, Deadline
 from laneway.policy_file import load, parse
 from laneway.regions import EEA
-from policies import CLASSES, FULL, SMALL, changed, full
 
 
 def problems(source: str) -> list[Problem]:

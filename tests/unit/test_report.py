@@ -6,13 +6,13 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.policies import TODAY, route
 
 from laneway.decision import Reason, Refuse
 from laneway.facts import Facts
 from laneway.record import Attempt, Intent, Opening, Outcome, Status, Verdict
 from laneway.report import Recorded, Row, review
 from laneway.signals import Ask, Signals
-from policies import TODAY, route
 
 FALLBACK = Reason("fallback", "fallbacks[1]", "", "if home fails: premium", "The next one takes over.")
 PLAN = route("home", "premium", escalate=("premium",))

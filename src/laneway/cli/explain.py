@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ __all__ = ["explain", "print_decision"]
 @click.option("--workload", help="A workload of the policy.")
 @click.option("--team", help="The asking team.")
 @click.option("--region", help="The asking region.")
-@click.option("--tokens", type=click.IntRange(0), help="Input tokens.")
+@click.option("--tokens", type=click.IntRange(0, 1_000_000_000), help="Input tokens.")
 @click.option("--needs", multiple=True, help="tools, vision, audio, pdf, json or context; may be repeated.")
 @click.option("--fact", "facts", multiple=True, metavar="NAME=VALUE", help="A fact that the policy declares.")
 @click.option("--all", "all_", is_flag=True, help="Print every class and lane instead of one request.")
@@ -68,9 +69,12 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     ctx.exit(exit_code(decision))
 
 
+_EMPTY = b'{"model":"auto","messages":[]}'
+
+
 def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
     """Ask and Signals from the request file, if any, then from the flags, which win."""
-    body = b'{"model":"auto","messages":[]}'
+    body = _EMPTY
     if flags["request_file"] is not None:
         body = flags["request_file"].read_bytes()
     stated = ("sensitivity", "workload", "stakes", "latency", "ceiling", "team", "region")
@@ -81,9 +85,9 @@ def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
             raise UsageError(f"--fact takes NAME=VALUE, not `{shown(fact)}`")
         labels[f"laneway-fact-{name}"] = value
     try:
-        request = openai.read(body, labels)
-        model = flags["model"] or request.model
-        request = type(request)(**{f: getattr(request, f) for f in request.__slots__} | {"model": model})
+        request = openai.read(body, {})
+        said = request.labels | openai.read(_EMPTY, labels).labels
+        request = replace(request, labels=said, model=flags["model"] or request.model)
         ask, signals = classify(policy, request)
     except RequestError as error:
         raise UsageError(str(error)) from None

@@ -12,7 +12,7 @@ import click
 from laneway.cli.output import as_json, json_option, out
 from laneway.starter import SERVICES, write_starter
 
-__all__ = ["init"]
+__all__ = ["LOCAL", "find_local", "init"]
 
 
 LOCAL = (("Ollama", 11434), ("LM Studio", 1234), ("llama.cpp", 8080), ("vLLM", 8000), ("llama.cpp", 8081))

@@ -14,13 +14,15 @@ from laneway.cli.why import times
 from laneway.decision import Route
 from laneway.store import Reader, Story
 
-__all__ = ["log"]
+__all__ = ["log", "row", "verify"]
 
 
 @click.group(invoke_without_command=True)
 @policy_option
 @log_option
-@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, newest first.")
+@click.option(
+    "-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1_000_000), help="How many, newest first."
+)
 @json_option
 @click.pass_context
 def log(ctx: click.Context, policy_path: Path, log_path: Path | None, limit: int, json_: bool) -> None:

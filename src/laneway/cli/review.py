@@ -72,4 +72,7 @@ def _since(text: str) -> datetime.datetime | None:
     if match is None:
         raise UsageError(f"--since takes 30m, 24h, 7d or `all`, not `{shown(text)}`")
     length = datetime.timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
-    return datetime.datetime.now(datetime.UTC) - length
+    try:
+        return datetime.datetime.now(datetime.UTC) - length
+    except OverflowError:  # from before there was time: all of it
+        return None

@@ -16,7 +16,7 @@ from laneway.policy import Policy
 from laneway.policy_file import parse
 from laneway.store import Reader, Story
 
-__all__ = ["print_story", "why"]
+__all__ = ["print_story", "times", "why"]
 
 
 @click.command()

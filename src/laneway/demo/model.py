@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["MISSING", "MODEL", "available"]
+__all__ = ["MISSING", "MODEL", "available", "main"]
 
 MODEL = "smollm2-135m-instruct"
 MISSING = (

@@ -18,7 +18,7 @@ from laneway.errors import LogError, RequestError, shown
 from laneway.gateway import Gateway, Stopped
 from laneway.wire import openai
 
-__all__ = ["MAX_BODY", "Api"]
+__all__ = ["MAX_BODY", "Api", "Message", "Receive", "Scope", "Send"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -16,7 +16,7 @@ from string import Template
 from laneway.errors import UsageError
 from laneway.policy_file import parse
 
-__all__ = ["SERVICES", "Service", "write_starter"]
+__all__ = ["PRICES_FROM", "SERVICES", "Service", "write_starter"]
 
 
 @dataclass(frozen=True, slots=True)
