@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -193,6 +193,16 @@ def cpu_us(pid: int) -> float:
     return time.clock_gettime_ns((~pid << 3) | 2) / 1000
 
 
+def _url(output: IO[bytes]) -> str:
+    """The `url` of the JSON object with which a process begins its output, on one line or several."""
+    said = b""
+    for line in output:
+        said += line
+        with contextlib.suppress(ValueError):
+            return str(json.loads(said)["url"])
+    raise RuntimeError("a process did not start; run the command in `bench` by hand to see why")
+
+
 @contextmanager
 def started(core: int, *arguments: str) -> Iterator[tuple[int, str]]:
     """A Python process that is pinned to `core` from its start and says in JSON where it listens."""
@@ -206,15 +216,7 @@ def started(core: int, *arguments: str) -> Iterator[tuple[int, str]]:
         os.sched_setaffinity(0, mine)
     assert process.stdout is not None
     try:
-        said = b""
-        while True:
-            line = process.stdout.readline()
-            said += line
-            if not line:
-                raise RuntimeError(f"{' '.join(arguments)} did not start; run it by hand to see why")
-            with contextlib.suppress(ValueError):
-                yield process.pid, json.loads(said)["url"]
-                break
+        yield process.pid, _url(process.stdout)
     finally:
         process.terminate()
         process.wait(30)

@@ -3,18 +3,23 @@
 A condition is a small frozen tree over Signals. `holds` answers True, False, or None where a fact that
 it needs is unknown; the caller picks the safe reading (routes take None for no, the wall's limits and
 the reviews take it for yes). `because` names the signals that made the answer what it is, and no others:
-one of several alternatives, all of several requirements.
+one of several alternatives, all of several requirements. `surely` and `possibly` compile a condition into
+the two safe readings, for the request path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from laneway.signals import Signals
 
-__all__ = ["ALWAYS", "All", "Always", "Any", "Condition", "Not", "Op", "Test", "Value", "fact_of"]
+__all__ = [
+    "ALWAYS", "All", "Always", "Any", "Condition", "Not", "Op", "Predicate", "Test", "Value", "fact_of", "possibly",
+    "surely",
+]  # fmt: skip
 
 Value = str | float
 Op = Literal["in", "at_least", "at_most", "over", "under"]
@@ -156,3 +161,72 @@ def _because(parts: tuple[Condition, ...], answer: bool | None, *, all_of: bool,
 
 
 Condition = Always | Test | All | Any | Not
+
+Predicate = Callable[[Signals], bool]
+
+
+def surely(condition: Condition) -> Predicate:
+    """A function that says whether `condition` holds; unknown counts as no."""
+    if isinstance(condition, Always):
+        return lambda _: True
+    if isinstance(condition, Not):
+        return _surely_not(condition.part)
+    if isinstance(condition, Test):
+        return _test(condition)
+    parts = tuple(surely(part) for part in condition.parts)
+    return _every(parts) if isinstance(condition, All) else _some(parts)
+
+
+def possibly(condition: Condition) -> Predicate:
+    """A function that says whether `condition` may hold; unknown counts as yes."""
+    never = _surely_not(condition)
+    return lambda signals: not never(signals)
+
+
+def _surely_not(condition: Condition) -> Predicate:
+    if isinstance(condition, Always):
+        return lambda _: False
+    if isinstance(condition, Not):
+        return surely(condition.part)
+    if isinstance(condition, Test):
+        holds, fact = _test(condition), condition.fact
+        if fact in _BUILT_IN:
+            return lambda signals: not holds(signals)
+        return lambda signals: signals.declared.get(fact) is not None and not holds(signals)
+    parts = tuple(_surely_not(part) for part in condition.parts)
+    return _some(parts) if isinstance(condition, All) else _every(parts)
+
+
+def _test(test: Test) -> Predicate:
+    fact, values = test.fact, test.values
+    if test.op != "in":
+        return _number_test(test)
+    if fact == "needs":
+        return lambda signals: not values.isdisjoint(signals.needs)
+    if fact not in _BUILT_IN:
+        return lambda signals: signals.declared.get(fact) in values
+    read = attrgetter(fact)
+    return lambda signals: read(signals) in values
+
+
+def _number_test(test: Test) -> Predicate:
+    (bound,), compare = test.values, _COMPARE[test.op]
+    if test.fact == "tokens":
+        return lambda signals: compare(signals.tokens, bound)  # type: ignore[arg-type]  # numeric by the loader
+    return lambda signals: test.holds(signals) is True
+
+
+def _every(parts: tuple[Predicate, ...]) -> Predicate:
+    first, *rest = parts
+    if not rest:
+        return first
+    others = _every(tuple(rest))
+    return lambda signals: first(signals) and others(signals)
+
+
+def _some(parts: tuple[Predicate, ...]) -> Predicate:
+    first, *rest = parts
+    if not rest:
+        return first
+    others = _some(tuple(rest))
+    return lambda signals: first(signals) or others(signals)

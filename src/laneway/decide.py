@@ -1,26 +1,26 @@
 """decide: policy, ask, signals and facts in, a Decision out. Pure and total: no I/O, no clock, no chance.
 
-Two passes. The wall says which lanes the data class may use, cumulatively: a class may use what it and
-every less sensitive class may use, so that raising the class never adds a lane. Then the routes rank what
-is left. Fallback and escalation pick only from what the wall, the evidence rule and the ceiling left.
+Two passes. The wall and the evidence rule say which lanes may serve (worked out once a day for each class
+and workload). Then the routes rank what is left; fallback and escalation pick only from that too. What
+depends on nothing but the rules that matched and the lanes left is worked out once and kept.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from laneway.decision import Decision, Hold, Reason, Refuse, Route
+from laneway.decision import Decision, Hold, Reason, Refuse, Route, Stop
 from laneway.facts import Facts
 from laneway.lane import Lane
-from laneway.policy import Deadline, Grant, Limit, Policy, Ranking, Review, Waiver
+from laneway.policy import Deadline, Limit, Policy, Ranking, Rule, Waiver
 from laneway.signals import Ask, Signals
+from laneway.wall import unlisted, walled
 
-__all__ = ["DEFAULT_OUTPUT", "MIN_OUTPUT", "Wall", "affordable", "decide", "walled"]
+__all__ = ["DEFAULT_OUTPUT", "MIN_OUTPUT", "Reasons", "affordable", "decide"]
 
 DEFAULT_OUTPUT = 1024
 """Output tokens that a cost estimate assumes where neither client nor lane says."""
@@ -30,37 +30,28 @@ MIN_OUTPUT = 64
 
 def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision:
     """The policy's answer for one request. Never raises for values that the loader and classify made."""
-    wall = walled(policy, facts.today).get(signals.sensitivity) or _nothing(policy, signals.sensitivity)
-    open_, rejected, caps = _usable(policy, ask, signals, facts, wall)
-    review = _approval(policy, signals)
+    standing = _standing(policy, facts.today, signals.sensitivity, signals.workload)
+    open_, rejected, caps = _usable(standing, ask, signals, facts)
     route = _first_match(policy.routes, signals)
     if route is None:
         return Refuse(reasons=(_NO_ROUTE,), rejected=(*rejected, *_left_out(open_, (), _NO_ROUTE)))
-    if ask.pin:
-        ranked = [ask.pin] if route.words and ask.pin in open_ else []
-    else:
-        ranked = _rank(policy, route.words, open_, signals, facts)
-    if not ranked:
-        nothing = _because(route, signals, "no-lane", f"no lane is left for this request ({_words(route)})")
-        return _no_lane(route, nothing, wall, (*rejected, *_left_out(open_, (), nothing)))
-    plan = _Plan(policy, ask, signals, facts, open_, ranked)
-    chosen = _because(route, signals, "route", f"{ranked[0]} is tried first ({_words(route)})", ranked[0])
-    reasons = [chosen]
-    lanes, on_failure = plan.fallback(reasons)
-    escalate = plan.escalation(lanes, reasons)
-    planned = dict.fromkeys((*lanes, *escalate))
-    for lane in planned:
-        reasons.extend(open_[lane])
-    rejected += _left_out(open_, planned, chosen)
+    fallback = None if ask.pin else _first_match(policy.fallbacks, signals)
+    plan = _plan(
+        standing, open_, _by_speed(open_, facts), ask.pin,
+        route, route.when.because(signals), fallback, fallback.when.because(signals) if fallback else (),
+    )  # fmt: skip
+    if not plan.lanes:
+        return _no_lane(route, plan.reasons[0], (*rejected, *plan.left_out))
+    review = _approval(policy, signals)
     if review is not None:
-        kept = (reason for reason in reasons if reason.code not in ("fallback", "weak"))
-        return Hold(release="after-approval", reasons=(review, *kept), rejected=tuple(rejected))
-    first, deadline = policy.lanes[lanes[0]], policy.deadlines.get(signals.latency, Deadline())
+        kept = (reason for reason in plan.reasons if reason.code not in ("fallback", "weak"))
+        return Hold(release="after-approval", reasons=(review, *kept), rejected=(*rejected, *plan.left_out))
+    first, deadline = policy.lanes[plan.lanes[0]], policy.deadlines.get(signals.latency, _NO_DEADLINE)
     output = caps.get(first.name) or ask.max_output or first.limits.output or DEFAULT_OUTPUT
     return Route(
-        lanes=tuple(lanes),
-        escalate=tuple(escalate),
-        on_failure=on_failure,
+        lanes=plan.lanes,
+        escalate=plan.escalate,
+        on_failure=plan.on_failure,
         on_weak=policy.gate.weak_stop if policy.gate.checks else None,
         release="now",
         evidence="waived",
@@ -68,124 +59,114 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
         total=deadline.total,
         caps=caps,
         estimated_cost=first.cost(signals.tokens, output),
-        reasons=tuple(reasons),
-        rejected=tuple(rejected),
+        reasons=plan.reasons,
+        rejected=rejected + plan.left_out,
     )
-
-
-class Wall(NamedTuple):
-    """One class's half of the wall on one day: a reason for every lane, admitted or not."""
-
-    admitted: dict[str, Reason]
-    rejected: dict[str, Reason]
-
-
-@lru_cache(maxsize=64)
-def walled(policy: Policy, today: datetime.date) -> dict[str, Wall]:
-    """The wall's table by class, as it stands on `today`."""
-    table: dict[str, Wall] = {}
-    below: Wall | None = None
-    for data_class in policy.classes:
-        below = table[data_class] = _row(policy, data_class, below, today)
-    for lane in policy.lanes:
-        sides = [row.admitted if lane in row.admitted else row.rejected for row in table.values()]
-        if len({(side[lane].code, side[lane].rule) for side in sides}) == 1:
-            for side in sides:  # the same for every class: the request's class is not why
-                side[lane] = msgspec.structs.replace(side[lane], signal="")
-    return table
-
-
-def _row(policy: Policy, data_class: str, below: Wall | None, today: datetime.date) -> Wall:
-    admitted: dict[str, Reason] = {}
-    rejected: dict[str, Reason] = {}
-    signal = f"sensitivity={data_class}"
-    grants = [grant for grant in policy.grants if data_class in grant.classes]
-    for lane in policy.lanes.values():
-        grant, zone, lacks = _granting(policy, grants, lane, today)
-        if zone is None:
-            rule, says = (grant.id, grant.says) if grant else ("wall", "")
-            effect = f"{data_class} data may not use {lane.name}: {lacks}"
-            rejected[lane.name] = Reason("wall", rule, signal, effect, says, lane.name)
-        elif below is not None and lane.name in below.rejected:
-            lower = below.rejected[lane.name]
-            rejected[lane.name] = Reason("wall", lower.rule, signal, lower.effect, lower.says, lane.name)
-        else:
-            assert grant is not None
-            effect = f"{data_class} data may use {lane.name}, which is in `{zone}`"
-            admitted[lane.name] = Reason("wall-open", grant.id, signal, effect, grant.says, lane.name)
-    return Wall(admitted, rejected)
-
-
-def _granting(
-    policy: Policy, grants: list[Grant], lane: Lane, today: datetime.date
-) -> tuple[Grant | None, str | None, str]:
-    """The grant and zone that admit `lane`; else the first grant, None, and what the lane lacks."""
-    lacks = []
-    for grant in grants:
-        for zone in grant.zones:
-            missing = policy.zones[zone].lacks(lane, today, policy.fresh_days)
-            if missing is None:
-                return grant, zone, ""
-            lacks.append(f"not in `{zone}`, as {missing}")
-    first = grants[0] if grants else None
-    return (
-        first,
-        None,
-        "; ".join(lacks) or ("no zone is open to it" if first else "the wall does not list it"),
-    )
-
-
-def _nothing(policy: Policy, data_class: str) -> Wall:
-    effect = f"no such class `{data_class}`"
-    return Wall({}, {n: Reason("wall", "wall", f"sensitivity={data_class}", effect, "", n) for n in policy.lanes})
 
 
 _NO_ROUTE = Reason("no-route", "routes", "", "no route matches this request")
+_NO_DEADLINE = Deadline()
+Reasons = tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Standing:
+    """What holds for a class and a workload all day: the lanes that the wall and the evidence rule leave.
+
+    `open` is cheapest first where that does not depend on the request's length (`settled`); `caps` are the
+    lanes' own output limits; `context` is the shortest input limit among them.
+    """
+
+    policy: Policy
+    today: datetime.date
+    reasons: Mapping[str, Reasons]
+    rejected: Reasons
+    open: tuple[str, ...]
+    settled: bool
+    caps: dict[str, int]
+    context: float
+
+
+@lru_cache(maxsize=1024)
+def _standing(policy: Policy, today: datetime.date, data_class: str, workload: str | None) -> _Standing:
+    wall = walled(policy, today).get(data_class) or unlisted(policy, data_class)
+    waivers = {name: _waiver(policy, name, workload, today) for name in wall.admitted}
+    reasons = {name: (wall.admitted[name], _waived(w, name)) for name, w in waivers.items() if w is not None}
+    unproven = (_unproven(policy, name, today) for name, waiver in waivers.items() if waiver is None)
+    lanes = [policy.lanes[name] for name in reasons]
+    cheap, dear = _by_cost(policy, reasons, 0), _by_cost(policy, reasons, 1 << 40)
+    return _Standing(
+        policy=policy,
+        today=today,
+        reasons=reasons,
+        rejected=(*wall.rejected.values(), *unproven),
+        open=cheap,
+        settled=cheap == dear,
+        caps={lane.name: lane.limits.output for lane in lanes if lane.limits.output is not None},
+        context=min((lane.limits.context for lane in lanes if lane.limits.context is not None), default=float("inf")),
+    )
+
+
+def _by_cost(policy: Policy, names: Iterable[str], tokens: int) -> tuple[str, ...]:
+    return tuple(sorted(names, key=lambda name: (_cost(policy.lanes[name], tokens), policy.rank[name])))
+
+
+def _cost(lane: Lane, tokens: int) -> float:
+    return float("inf") if lane.price is None else lane.price.cost(tokens, DEFAULT_OUTPUT)
+
+
+def _by_speed(open_: tuple[str, ...], facts: Facts) -> tuple[str, ...] | None:
+    return tuple(sorted(open_, key=lambda name: facts.p95.get(name, float("inf")))) if facts.p95 else None
 
 
 def _usable(
-    policy: Policy, ask: Ask, signals: Signals, facts: Facts, wall: Wall
-) -> tuple[dict[str, tuple[Reason, ...]], list[Reason], dict[str, int]]:
-    """What the wall, its limits, the pin, closures, needs, evidence and the ceiling leave open."""
-    open_: dict[str, tuple[Reason, ...]] = {}
-    rejected = list(wall.rejected.values())
-    caps: dict[str, int] = {}
-    limits = [limit for limit in policy.limits if limit.when.holds(signals) is not False] if policy.limits else ()
-    for name, admitted in wall.admitted.items():
+    standing: _Standing, ask: Ask, signals: Signals, facts: Facts
+) -> tuple[tuple[str, ...], Reasons, dict[str, int]]:
+    """What limits, the pin, closures, needs and the ceiling leave open, cheapest first; and the output caps."""
+    policy = standing.policy
+    plain = not (ask.pin or facts.closed or signals.needs or policy.limits or signals.tokens > standing.context)
+    unbounded = signals.ceiling is None and ask.max_output is None
+    open_ = standing.open if standing.settled else _by_cost(policy, standing.open, signals.tokens)
+    if plain and unbounded:
+        return open_, standing.rejected, standing.caps
+    limits = [limit for limit in policy.limits if limit.possibly(signals)]
+    rejected, caps, left = list(standing.rejected), dict[str, int](), list[str]()
+    for name in open_:
         lane = policy.lanes[name]
-        shut = (
-            (_limited(policy, limits, lane, signals, facts) if limits else None)
-            or (Reason("pinned", "request", "model", f"the client asked for {ask.pin} alone", "", name)
-                if ask.pin and ask.pin != name else None)
-            or (Reason("closed", "lanes", "", facts.closed[name], "", name) if name in facts.closed else None)
-            or _incapable(lane, signals)
-        )  # fmt: skip
-        waiver = None if shut else _waiver(policy, name, signals.workload, facts.today)
-        if waiver is None:
-            rejected.append(shut or _unproven(policy, name, facts.today))
-            continue
-        if signals.ceiling is not None or ask.max_output is not None or lane.limits.output is not None:
+        shut = None if plain else _shut(standing, limits, lane, ask, signals, facts)
+        if shut is None:
             cap, shut = affordable(lane, ask, signals.tokens, signals.ceiling)
-            if shut is not None:
-                rejected.append(shut)
-                continue
             if cap is not None:
                 caps[name] = cap
-        open_[name] = (admitted, _waived(waiver, name))
-    return open_, rejected, caps
+        if shut is None:
+            left.append(name)
+        else:
+            rejected.append(shut)
+    return tuple(left), tuple(rejected), caps
 
 
-def _limited(
-    policy: Policy, limits: list[Limit] | tuple[()], lane: Lane, signals: Signals, facts: Facts
+def _shut(
+    standing: _Standing, limits: list[Limit], lane: Lane, ask: Ask, signals: Signals, facts: Facts
 ) -> Reason | None:
+    """Why `lane` is shut to this request, if it is: the first cause counts."""
     for limit in limits:
-        lacks = [policy.zones[zone].lacks(lane, facts.today, policy.fresh_days) for zone in limit.zones]
-        if all(lacks):
-            why = "; ".join(f"not in `{z}`, as {why}" for z, why in zip(limit.zones, lacks, strict=True))
-            return _because(
-                limit, signals, "wall-limit", f"{lane.name} is closed: {why or 'no zone is open'}", lane.name
-            )
-    return None
+        limited = _limited(standing, limit, lane, signals)
+        if limited is not None:
+            return limited
+    if ask.pin and ask.pin != lane.name:
+        return Reason("pinned", "request", "model", f"the client asked for {ask.pin} alone", "", lane.name)
+    if lane.name in facts.closed:
+        return Reason("closed", "lanes", "", facts.closed[lane.name], "", lane.name)
+    return _incapable(lane, signals)
+
+
+def _limited(standing: _Standing, limit: Limit, lane: Lane, signals: Signals) -> Reason | None:
+    policy = standing.policy
+    lacks = [policy.zones[zone].lacks(lane, standing.today, policy.fresh_days) for zone in limit.zones]
+    if not all(lacks):
+        return None
+    why = "; ".join(f"not in `{z}`, as {why}" for z, why in zip(limit.zones, lacks, strict=True)) or "no zone is open"
+    return _reason("wall-limit", limit, limit.when.because(signals), f"{lane.name} is closed: {why}", lane.name)
 
 
 def _incapable(lane: Lane, signals: Signals) -> Reason | None:
@@ -208,7 +189,6 @@ def _waiver(policy: Policy, lane: str, workload: str | None, today: datetime.dat
     return None
 
 
-@lru_cache(maxsize=1024)
 def _waived(waiver: Waiver, lane: str) -> Reason:
     effect = f"{lane} serves without evidence until {waiver.until}, waived by {waiver.by}"
     return Reason("waived", waiver.id, "", effect, waiver.says, lane)
@@ -245,127 +225,122 @@ _UNBOUNDED = 1 << 60
 
 def _approval(policy: Policy, signals: Signals) -> Reason | None:
     for review in policy.reviews:
-        if review.release == "after-approval" and review.when.holds(signals) is not False:
-            return _because(review, signals, "approval-required", "a person must approve before release")
+        if review.release == "after-approval" and review.possibly(signals):
+            because = review.when.because(signals)
+            return _reason("approval-required", review, because, "a person must approve before release")
     return None
 
 
 def _first_match(rules: tuple[Ranking, ...], signals: Signals) -> Ranking | None:
     for rule in rules:
-        if rule.when.holds(signals):
+        if rule.surely(signals):
             return rule
     return None
 
 
-def _because(rule: Ranking | Review | Limit, signals: Signals, code: str, effect: str, lane: str = "") -> Reason:
-    return Reason(code, rule.id, ", ".join(rule.when.because(signals)), effect, rule.says, lane)
+def _reason(code: str, rule: Rule, because: tuple[str, ...], effect: str, lane: str = "") -> Reason:
+    return Reason(code, rule.id, ", ".join(because), effect, rule.says, lane)
 
 
-def _words(rule: Ranking) -> str:
-    return ", then ".join(rule.words) or rule.stop
-
-
-def _no_lane(route: Ranking, nothing: Reason, wall: Wall, rejected: tuple[Reason, ...]) -> Decision:
-    reasons = (nothing, *(r for r in rejected if r.lane in wall.rejected))[:2]
+def _no_lane(route: Ranking, nothing: Reason, rejected: Reasons) -> Decision:
+    reasons = (nothing, *(r for r in rejected if r.code == "wall"))[:2]
     if route.stop == "hold":
         return Hold(release="now", reasons=reasons, rejected=rejected)
     return Refuse(reasons=reasons, rejected=rejected)
 
 
-def _left_out(open_: Iterable[str], planned: Container[str], by: Reason) -> list[Reason]:
+def _left_out(open_: Iterable[str], planned: Container[str], by: Reason) -> Reasons:
     """Why each open lane that the plan does not use is not in it: the rule that ranked did not name it."""
-    return [
-        Reason(
-            "not-in-plan",
-            by.rule,
-            by.signal,
-            f"{name} is allowed, but the plan does not name it",
-            by.says,
-            name,
-        )
+    return tuple(
+        Reason("not-in-plan", by.rule, by.signal, f"{name} is allowed, but the plan does not name it", by.says, name)
         for name in open_
         if name not in planned
-    ]
+    )
 
 
-def _rank(
-    policy: Policy,
-    words: tuple[str, ...],
-    open_: dict[str, tuple[Reason, ...]],
-    signals: Signals,
-    facts: Facts,
-) -> list[str]:
-    """Open lanes in the order of `words`, each once. A zone's or `next`'s lanes come cheapest first."""
-    ranked: list[str] = []
-    for word in words:
-        if word in policy.lanes:
-            group = [word] if word in open_ else []
-        else:
-            group = _order(policy, word, list(open_), signals, facts)
-        ranked += [name for name in group if name not in ranked]
-    return ranked
+class _Plan(NamedTuple):
+    """What is tried in which order and what follows, with the reasons; no lanes where none is left."""
+
+    lanes: tuple[str, ...]
+    escalate: tuple[str, ...]
+    on_failure: Stop
+    reasons: Reasons
+    left_out: Reasons
 
 
-def _order(policy: Policy, word: str, lanes: list[str], signals: Signals, facts: Facts) -> list[str]:
-    if word in policy.zones:
-        zone = policy.zones[word]
-        lanes = [n for n in lanes if zone.lacks(policy.lanes[n], facts.today, policy.fresh_days) is None]
-    if len(lanes) < 2:
-        return lanes
-    strength = policy.strength.index
-    if word == "strongest":
-        return sorted(lanes, key=strength, reverse=True)
-    if word == "safest":
-        wall = walled(policy, facts.today)
-        return sorted(lanes, key=lambda n: (-sum(n in row.admitted for row in wall.values()), strength(n)))
-    if word == "fastest":
-        return sorted(lanes, key=lambda n: (facts.p95.get(n, float("inf")), strength(n)))
-    return sorted(lanes, key=lambda n: (_cost(policy.lanes[n], signals.tokens), strength(n)))
-
-
-def _cost(lane: Lane, tokens: int) -> float:
-    return float("inf") if lane.price is None else lane.price.cost(tokens, DEFAULT_OUTPUT)
-
-
-class _Plan:
-    """One request's plan while it is made: what follows a failure, what follows a weak answer."""
-
-    def __init__(
-        self, policy: Policy, ask: Ask, signals: Signals, facts: Facts,
-        open_: dict[str, tuple[Reason, ...]], ranked: list[str],
-    ) -> None:  # fmt: skip
-        self.policy, self.ask, self.signals, self.facts = policy, ask, signals, facts
-        self.open_, self.ranked = open_, ranked
-
-    def _expand(self, words: tuple[str, ...]) -> list[str]:
-        """`words` as lanes; `next` goes on along the route's ranking, then by strength upwards."""
-        names: list[str] = []
-        for word in words:
-            if word == "next":
-                names += self.ranked + [n for n in self.policy.strength if n in self.open_]
-            else:
-                names += _rank(self.policy, (word,), self.open_, self.signals, self.facts)
-        return list(dict.fromkeys(names))
-
-    def fallback(self, reasons: list[Reason]) -> tuple[list[str], Literal["hold", "refuse"]]:
-        """The lanes in order, the first included, and what happens when all have failed."""
-        first = self.ranked[0]
-        rule = None if self.ask.pin else _first_match(self.policy.fallbacks, self.signals)
-        if rule is None:
-            return [first], "refuse"
-        lanes = [first, *(name for name in self._expand(rule.words) if name != first)]
-        effect = f"if {first} fails: {', then '.join((*lanes[1:], rule.stop))}"
-        reasons.append(_because(rule, self.signals, "fallback", effect))
-        return lanes, rule.stop
-
-    def escalation(self, lanes: list[str], reasons: list[Reason]) -> list[str]:
-        """The lanes that may redo a weak answer: stronger than at least one lane of the plan."""
-        gate, rank = self.policy.gate, self.policy.strength.index
-        if self.ask.pin or not gate.checks:
-            return []
-        weakest = min(rank(name) for name in lanes)
-        top = [name for word in gate.weak for name in self._expand((word,))[: 1 if word == "strongest" else None]]
-        stronger = [name for name in dict.fromkeys(top) if rank(name) > weakest]
-        effect = f"if the answer is weak: {', then '.join((*stronger[:1], gate.weak_stop))}"
+@lru_cache(maxsize=8192)
+def _plan(
+    standing: _Standing, open_: tuple[str, ...], fastest: tuple[str, ...] | None, pin: str | None,
+    route: Ranking, because: tuple[str, ...], fallback: Ranking | None, fallback_because: tuple[str, ...],
+) -> _Plan:  # fmt: skip
+    """The plan over the lanes left open (cheapest first), by the route and the fallback that matched."""
+    order = _Order(standing, open_, fastest)
+    words = ", then ".join(route.words) or route.stop
+    ranked = (pin,) if pin and route.words and pin in open_ else () if pin else order.of(route.words)
+    if not ranked:
+        nothing = _reason("no-lane", route, because, f"no lane is left for this request ({words})")
+        return _Plan((), (), "refuse", (nothing,), _left_out(open_, (), nothing))
+    first = ranked[0]
+    chosen = _reason("route", route, because, f"{first} is tried first ({words})", first)
+    on_failure: Stop = "refuse" if fallback is None else fallback.stop
+    after = () if fallback is None else order.of(fallback.words, ranked)
+    lanes = tuple(dict.fromkeys((first, *after)))
+    effect = f"if {first} fails: {', then '.join((*lanes[1:], on_failure))}"
+    reasons = [chosen, _fallback_reason(fallback, fallback_because, pin, effect)]
+    gate = standing.policy.gate
+    escalate = () if pin else _escalation(standing.policy, order, ranked, lanes)
+    if gate.checks and not pin:
+        effect = f"if the answer is weak: {', then '.join((*escalate[:1], gate.weak_stop))}"
         reasons.append(Reason("weak", "gate", "", effect, gate.says))
-        return stronger
+    planned = dict.fromkeys((*lanes, *escalate))
+    reasons += [reason for name in planned for reason in standing.reasons[name]]
+    return _Plan(lanes, escalate, on_failure, tuple(reasons), _left_out(open_, planned, chosen))
+
+
+def _fallback_reason(fallback: Ranking | None, because: tuple[str, ...], pin: str | None, effect: str) -> Reason:
+    if pin:
+        return Reason("fallback", "request", "model", f"{effect}, as the client asked for this lane alone")
+    if fallback is None:
+        return Reason("fallback", "fallbacks", "", f"{effect}, as no fallback rule applies")
+    return _reason("fallback", fallback, because, effect)
+
+
+def _escalation(policy: Policy, order: _Order, ranked: tuple[str, ...], lanes: tuple[str, ...]) -> tuple[str, ...]:
+    """The lanes that may redo a weak answer, in order: those stronger than the weakest lane of the plan."""
+    if not policy.gate.checks:
+        return ()
+    weakest = min(policy.rank[name] for name in lanes)
+    named = (order.of((word,), ranked)[: 1 if word == "strongest" else None] for word in policy.gate.weak)
+    return tuple(dict.fromkeys(name for names in named for name in names if policy.rank[name] > weakest))
+
+
+class _Order(NamedTuple):
+    """The open lanes, cheapest first, and the orders that ranking words give them."""
+
+    standing: _Standing
+    open: tuple[str, ...]
+    fastest: tuple[str, ...] | None
+
+    def of(self, words: tuple[str, ...], ranked: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Open lanes in the order of `words`, each once; `next` goes on along `ranked`, then by strength."""
+        named = (name for word in words for name in self._named(word, ranked))
+        return tuple(dict.fromkeys(named))
+
+    def _named(self, word: str, ranked: tuple[str, ...]) -> Iterable[str]:
+        policy, today = self.standing.policy, self.standing.today
+        if word in policy.lanes:
+            return (word,) if word in self.open else ()
+        if word in policy.zones:
+            zone = policy.zones[word]
+            return (n for n in self.open if zone.lacks(policy.lanes[n], today, policy.fresh_days) is None)
+        rank = policy.rank.__getitem__
+        if word == "strongest":
+            return sorted(self.open, key=rank, reverse=True)
+        if word == "safest":
+            wall = walled(policy, today).values()
+            return sorted(self.open, key=lambda n: (-sum(n in row.admitted for row in wall), rank(n)))
+        if word == "fastest":
+            return self.fastest or sorted(self.open, key=rank)
+        if word == "next" and ranked:
+            return (*ranked, *sorted(self.open, key=rank))
+        return self.open

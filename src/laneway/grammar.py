@@ -230,7 +230,7 @@ def _refuse_false_promises(made: Lane, *, own: bool, entries: Entries, reading: 
                 f"lane `{made.name}` is `local`, so its url must be on loopback or a Unix socket; "
                 "use kind `private` for a server of yours elsewhere",
             )
-        if made.model.endswith(("-cloud", ":cloud")):
+        if made.model.lower().endswith(("-cloud", ":cloud")):
             reading.note(
                 entries.nodes["model"],
                 f"lane `{made.name}` is `local`, but `{shown(made.model)}` is answered in the maker's cloud; "

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
-from laneway.condition import ALWAYS, Condition
+from laneway.condition import ALWAYS, Condition, Predicate, possibly, surely
 from laneway.decision import Release
 from laneway.lane import Lane, Zone
 from laneway.signals import Difficulty, Latency, Stakes
@@ -34,17 +35,27 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rule:
-    """What all rules share: an id to cite, the sentence, the line, and the condition."""
+    """What all rules share: an id to cite, the sentence, the line, and the condition.
+
+    `surely` and `possibly` are the condition's two readings of what is unknown, compiled. Compared by
+    identity, as a rule is one place in one policy.
+    """
 
     id: str
     says: str = ""
     line: int = 0
     when: Condition = ALWAYS
+    surely: Predicate = field(init=False, repr=False)
+    possibly: Predicate = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "surely", surely(self.when))
+        object.__setattr__(self, "possibly", possibly(self.when))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Grant(Rule):
     """The wall's table: these classes may use the lanes in these zones. Unlisted is forbidden."""
 
@@ -52,14 +63,14 @@ class Grant(Rule):
     zones: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Limit(Rule):
     """The wall narrowed: a request for which `when` holds, or is unknown, may use only these zones."""
 
     zones: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ranking(Rule):
     """A route's `try`, or a fallback's `then`: ranking words, lane and zone names, then where it stops."""
 
@@ -67,14 +78,14 @@ class Ranking(Rule):
     stop: Literal["hold", "refuse"] = "refuse"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Review(Rule):
     """Requests whose answer a person must approve before release."""
 
     release: Release = "after-approval"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Must(Rule):
     """The user's own property: no request for which `when` holds may reach a lane that meets `lane`."""
 
@@ -90,7 +101,7 @@ class Bar:
     confidence: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waiver(Rule):
     """A dated, named permission to use lanes without evidence; for some workloads, or for all (None)."""
 
@@ -206,6 +217,11 @@ class Policy:
     def strictest(self) -> str:
         """The most sensitive class: the reading of everything that could not be read."""
         return self.classes[-1]
+
+    @cached_property
+    def rank(self) -> dict[str, int]:
+        """Each lane's place in `strength`, weakest first."""
+        return {lane: i for i, lane in enumerate(self.strength)}
 
     @property
     def fresh_days(self) -> int:

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from laneway import condition
 from laneway.condition import ALWAYS, All, Any, Condition, Not, fact_of
-from laneway.decide import decide, walled
+from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.facts import Facts
 from laneway.lane import KINDS, Lane, Limits, Price, Zone
 from laneway.policy import Deadline, Detect, Gate, Grant, Limit, Policy, Ranking, Review, Unlabelled, Waiver
 from laneway.record import Opening
 from laneway.signals import Ask, Signals
+from laneway.wall import walled
 
 CLASSES = ("public", "internal", "confidential", "restricted")
 LANES = ("home", "vault", "shared", "premium")

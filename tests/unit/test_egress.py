@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.policies import CLASSES, TODAY, full, lane, policies, policy
 
 from laneway.condition import Test as Compare
-from laneway.decide import decide, walled
+from laneway.decide import decide
 from laneway.decision import Route
 from laneway.egress import guard
 from laneway.errors import GuardError
@@ -20,6 +20,7 @@ from laneway.facts import Facts
 from laneway.lane import Lane, Zone
 from laneway.policy import Grant, Limit, Policy
 from laneway.signals import Ask, Signals
+from laneway.wall import walled
 
 STRICT = Grant(id="wall[0]", classes=frozenset({"restricted"}), zones=("ours",))
 LOOSE = Grant(id="wall[1]", classes=frozenset(CLASSES) - {"restricted"}, zones=("ours", "all"))

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from laneway.classify import classify
 from laneway.cli.output import as_json, err, grid, json_option, out, policy_option
-from laneway.decide import decide, walled
+from laneway.decide import decide
 from laneway.decision import Decision, Reason, Route
 from laneway.errors import RequestError, UsageError, did_you_mean, shown
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
@@ -22,6 +22,7 @@ from laneway.facts import Facts
 from laneway.policy import Policy
 from laneway.policy_file import load
 from laneway.signals import DIFFICULTIES, NEEDS, Ask, Evidence, Signals
+from laneway.wall import walled
 from laneway.wire import openai
 
 __all__ = ["explain", "print_decision"]

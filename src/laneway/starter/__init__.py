@@ -48,10 +48,10 @@ def write_starter(
     today = datetime.datetime.now(datetime.UTC).date()
     by = _who()
     values = {
-        "name": json.dumps(f"Starter of {by}"), "home_url": home_url, "home_model": json.dumps(home_model),
+        "name": _quoted(f"Starter of {by}"), "home_url": home_url, "home_model": _quoted(home_model),
         "premium_kind": service.kind, "premium_url": service.url, "premium_model": service.model,
         "premium_key": service.key, "premium_input": service.input, "premium_output": service.output,
-        "premium_source": PRICES_FROM, "today": today.isoformat(), "by": json.dumps(by),
+        "premium_source": PRICES_FROM, "today": today.isoformat(), "by": _quoted(by),
         "until": (today + datetime.timedelta(days=30)).isoformat(),
     }  # fmt: skip
     source = files("laneway.starter")
@@ -65,6 +65,11 @@ def write_starter(
     for name, text in texts.items():
         (directory / name).write_text(text, "utf-8")
     return [directory / name for name in texts]
+
+
+def _quoted(text: str) -> str:
+    """A double-quoted YAML scalar."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _who() -> str:
