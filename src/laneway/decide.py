@@ -204,20 +204,19 @@ def _unproven(policy: Policy, lane: str, today: datetime.date) -> Reason:
 
 def affordable(lane: Lane, ask: Ask, tokens: int, money: float | None) -> tuple[int | None, Reason | None]:
     """The cap on `lane`'s output tokens that `money` affords, None for none; or why it is too little."""
-    asked = min(ask.max_output or _UNBOUNDED, lane.limits.output or _UNBOUNDED)
-    cap = asked
+    cap = asked = min(ask.max_output or _UNBOUNDED, lane.limits.output or _UNBOUNDED)
     if money is not None:
-        signal, rule = f"ceiling={money:g}", f"lanes.{lane.name}"
-        if lane.price is None:
+        price = lane.price
+        if price is None:
             effect = f"{lane.name} has no stated price, so it cannot be held under a ceiling"
-            return None, Reason("price-unknown", rule, signal, effect, "", lane.name)
-        left = max(money, 0.0) - lane.price.cost(tokens, 0)
-        if lane.price.output > 0:
-            cap = min(asked, int(left * 1_000_000 / lane.price.output))
+            return None, Reason("price-unknown", f"lanes.{lane.name}", f"ceiling={money:g}", effect, "", lane.name)
+        left = max(money, 0.0) - price.cost(tokens, 0)
+        if price.output > 0:
+            cap = min(asked, int(left * 1_000_000 / price.output))
         if left < 0 or cap < min(asked, MIN_OUTPUT):
             effect = f"{lane.name} could cost more than {money:g} for about {tokens} input tokens"
-            return None, Reason("ceiling", rule, signal, effect, "", lane.name)
-    return (cap if cap < _UNBOUNDED else None), None
+            return None, Reason("ceiling", f"lanes.{lane.name}", f"ceiling={money:g}", effect, "", lane.name)
+    return (None if cap == _UNBOUNDED else cap), None
 
 
 _UNBOUNDED = 1 << 60
