@@ -24,6 +24,7 @@ LAYERS = """
     grammar
     policy_file
     starter
+    wall
     decide explain report
     egress gate
     wire wire.openai_answer wire.openai
@@ -45,7 +46,7 @@ LAYERS = """
 """
 """Every module, each importing only from those that stand before it. A new module needs a place here."""
 
-PURE = ("decide", "condition", "lane", "explain", "report")
+PURE = ("decide", "wall", "condition", "lane", "explain", "report")
 IMPURE = {
     "os", "time", "random", "socket", "pathlib", "asyncio", "secrets", "io", "subprocess", "uuid", "logging",
     "threading", "sqlite3", "tempfile", "shutil", "urllib", "http",

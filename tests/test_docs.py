@@ -165,7 +165,7 @@ def test_every_command_is_in_the_readme() -> None:
 # Which argument of a call is the code, by what is called.
 _CODE_AT = {
     "Reason": 0,
-    "_because": 2,
+    "_reason": 0,
     "RequestError": 1,
     "Stopped": 1,
     "LaneError": 0,
@@ -173,7 +173,7 @@ _CODE_AT = {
     "_refuse": 2,
 }
 _SECTIONS: dict[str, tuple[str, ...]] = {
-    "Reasons": ("Reason", "_because"),
+    "Reasons": ("Reason", "_reason"),
     "Errors to the client": ("RequestError", "Stopped", "_refuse"),
     "Errors of a lane": ("LaneError", "Failure"),
 }
