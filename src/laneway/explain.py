@@ -93,7 +93,11 @@ def headline(decision: Decision, currency: str) -> str:
     if isinstance(decision, Refuse):
         return f"Refuse: {decision.reasons[0].effect}."
     then = f", then {', '.join(decision.lanes[1:])} if it fails" if len(decision.lanes) > 1 else ""
-    weak = f"; a weak answer goes to {decision.escalate[0]}" if decision.escalate else ""
+    weak = (
+        f"; a weak answer goes to {decision.escalate[0]}"
+        if decision.escalate and decision.escalate[0] != decision.lanes[0]
+        else ""
+    )
     cost = money(decision.estimated_cost, currency)
     return f"Route to {decision.lanes[0]}{then}{weak}. The first call costs about {cost}; {_deadline(decision)}."
 

@@ -77,7 +77,9 @@ class Run:
 
     def headers(self, lane: str, verdict: str | None = None) -> dict[str, str]:
         """The answer's `Laneway-*` headers."""
-        why = self.route.reasons[0]
+        last = self.attempts[-1].why if self.attempts else "first"
+        code = {"fallback": "fallback", "escalation": "weak"}.get(last, "route")
+        why = next((r for r in self.route.reasons if r.code == code), self.route.reasons[0])
         reason = " ".join(f"{why.rule}: {why.says or why.effect}".split()).encode("ascii", "replace").decode()[:300]
         made = {
             "laneway-decision": self.id,
