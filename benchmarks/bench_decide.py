@@ -4,7 +4,9 @@
     python benchmarks/bench_decide.py --json
 
 Each case is timed in batches by this thread's CPU clock; every batch gives one mean, and the row shows
-their median, least and most. `mixed` walks through 400 requests of all kinds, answers of every kind.
+their median, least and most. `last route`: 19 routes are tried in vain, and the money is limited. `mixed`:
+400 requests of all kinds, with answers of every kind. `plan anew`: what decide keeps of earlier requests
+never helps, as each request cites a number of its own and there are more of them than it keeps.
 """
 
 from __future__ import annotations
@@ -136,6 +138,13 @@ PLAIN = Asked(Ask(), Signals(sensitivity="internal", tokens=300), Facts(today=TO
 """What most clients send: no label at all, so no ceiling and declared facts unknown."""
 
 
+ANEW = [
+    Asked(Ask(), Signals(sensitivity="internal", tokens=60_001 + i, latency="batch"), Facts(today=TODAY))
+    for i in range(10_000)
+]
+"""Each matches the fourth route, which tests the length, so that each has a reason of its own."""
+
+
 def asked(chance: random.Random, names: list[str]) -> Asked:
     """Any request at all: every fact at random, also the unknown ones, closed lanes and pins."""
     pick = chance.choice
@@ -173,6 +182,7 @@ def cases() -> Iterator[tuple[str, Policy, list[Asked]]]:
         yield f"{lanes} lanes, last route", made, [LAST]
         yield f"{lanes} lanes, no labels", made, [PLAIN]
         chance = random.Random(7)
+        yield f"{lanes} lanes, plan anew", made, ANEW
         yield f"{lanes} lanes, mixed", made, [asked(chance, list(made.lanes)) for _ in range(400)]
 
 
@@ -187,9 +197,8 @@ def _check(made: Policy) -> None:
 
 def measure(made: Policy, requests: list[Asked], batches: int, size: int) -> list[float]:
     """Microseconds of CPU for one decision, one mean a batch, sorted."""
-    means = []
+    means, turn = [], cycle(requests)
     for _ in range(batches + 1):
-        turn = cycle(requests)
         batch = [next(turn) for _ in range(size)]
         started = time.thread_time_ns()
         for ask, signals, facts in batch:
