@@ -84,16 +84,9 @@ class Test:
     def because(self, signals: Signals) -> tuple[str, ...]:
         """`fact=value`."""
         value = fact_of(signals, self.fact)
-        text = (
-            "none"
-            if value is None and self.fact in _BUILT_IN
-            else "unknown"
-            if value is None
-            else ",".join(value)
-            if isinstance(value, tuple)
-            else f"{value}"
-        )
-        return (f"{self.fact}={text}",)
+        if value is None:
+            return (f"{self.fact}={'none' if self.fact in _BUILT_IN else 'unknown'}",)
+        return (f"{self.fact}={','.join(value) if isinstance(value, tuple) else value}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +97,7 @@ class All:
 
     def holds(self, signals: Signals) -> bool | None:
         """Kleene's and: a single False decides, then a single None."""
-        unknown = False
-        for part in self.parts:
-            answer = part.holds(signals)
-            if answer is False:
-                return False
-            unknown = unknown or answer is None
-        return None if unknown else True
+        return _kleene(self.parts, signals, decisive=False)
 
     def because(self, signals: Signals) -> tuple[str, ...]:
         """Every part's where all hold, else those of the first part that decides against."""
@@ -125,13 +112,7 @@ class Any:
 
     def holds(self, signals: Signals) -> bool | None:
         """Kleene's or: a single True decides, then a single None."""
-        unknown = False
-        for part in self.parts:
-            answer = part.holds(signals)
-            if answer:
-                return True
-            unknown = unknown or answer is None
-        return None if unknown else False
+        return _kleene(self.parts, signals, decisive=True)
 
     def because(self, signals: Signals) -> tuple[str, ...]:
         """Those of the first part that holds, or every part's where none does."""
@@ -152,6 +133,16 @@ class Not:
     def because(self, signals: Signals) -> tuple[str, ...]:
         """The part's."""
         return self.part.because(signals)
+
+
+def _kleene(parts: tuple[Condition, ...], signals: Signals, *, decisive: bool) -> bool | None:
+    unknown = False
+    for part in parts:
+        answer = part.holds(signals)
+        if answer is decisive:
+            return decisive
+        unknown = unknown or answer is None
+    return None if unknown else not decisive
 
 
 def _because(parts: tuple[Condition, ...], answer: bool | None, *, all_of: bool, signals: Signals) -> tuple[str, ...]:

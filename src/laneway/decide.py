@@ -128,7 +128,7 @@ def _usable(
     unbounded = signals.ceiling is None and ask.max_output is None
     open_ = standing.open if standing.settled else _by_cost(policy, standing.open, signals.tokens)
     if plain and unbounded:
-        return open_, standing.rejected, standing.caps
+        return open_, standing.rejected, standing.caps.copy()
     limits = [limit for limit in policy.limits if limit.possibly(signals)]
     rejected, caps, left = list(standing.rejected), dict[str, int](), list[str]()
     for name in open_:

@@ -20,7 +20,7 @@ from laneway.policy import Policy
 from laneway.record import Verdict
 from laneway.request import Request
 
-__all__ = ["can_change", "check_schema", "escalation", "judge"]
+__all__ = ["can_change", "check_schema", "escalation", "judge", "unmended"]
 
 
 def judge(
@@ -34,13 +34,18 @@ def judge(
         return Verdict("marked", failed, released=True)
     if target is not None:
         return Verdict("escalate", failed)
+    return unmended(route, failed)
+
+
+def unmended(route: Route, failed: tuple[str, ...]) -> Verdict:
+    """What follows from a weak answer that no lane may redo, or that none could."""
     return Verdict(route.on_weak or "marked", failed)
 
 
 def escalation(policy: Policy, route: Route, lane: str, failed: Collection[str] = ()) -> str | None:
     """The lane that may redo a weak answer of `lane`: the first one listed that is stronger and has not failed."""
-    rank = policy.strength.index
-    return next((name for name in route.escalate if rank(name) > rank(lane) and name not in failed), None)
+    rank = policy.rank
+    return next((name for name in route.escalate if rank[name] > rank[lane] and name not in failed), None)
 
 
 def can_change(policy: Policy, route: Route, lane: str) -> bool:

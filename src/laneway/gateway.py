@@ -22,7 +22,7 @@ from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.errors import GuardError, LaneError, LanewayError, LogError
 from laneway.facts import Facts
-from laneway.gate import check_schema, escalation, judge
+from laneway.gate import check_schema, escalation, judge, unmended
 from laneway.policy import Policy
 from laneway.providers import Provider
 from laneway.record import Opening, Outcome, Status, Verdict
@@ -118,7 +118,7 @@ class Gateway:
         except LaneError as error:
             if error.sent:
                 raise
-            return weak, Verdict(run.route.on_weak or "marked", verdict.failed)
+            return weak, unmended(run.route, verdict.failed)
         return got, self._judge(run, got, None)
 
     async def _record(
@@ -151,15 +151,13 @@ class Gateway:
             return await self._ended(run, "failed", Stopped(400, "lane_rejected_request", f"{error}"))
         tried = ", ".join(f"{a.lane} ({a.result})" for a in run.attempts)
         rule = next((r for r in run.route.reasons if r.code == "fallback"), run.route.reasons[0])
-        then = (
-            "a person must decide what happens next" if run.route.on_failure == "hold" else "nothing else may be tried"
-        )
+        held = run.route.on_failure == "hold"
+        then = "a person must decide what happens next" if held else "nothing else may be tried"
         message = (
             f"No lane answered: tried {tried}. {rule.rule} says what follows: {rule.says or rule.effect} "
             f"So {then}. Try again later, or look at `laneway why {run.id}`."
         )
         status = 504 if error.cause == "late" else 503
-        held = run.route.on_failure == "hold"
         code = "held_after_failure" if held else "lanes_failed"
         return await self._ended(
             run, "held" if held else "refused", Stopped(status, code, message, rule=rule.rule, says=rule.says)

@@ -17,7 +17,7 @@ from ruamel.yaml.nodes import MappingNode
 from laneway.addresses import is_private, on_this_machine
 from laneway.condition import ALWAYS, All, Any, Condition, Not, Op, Test
 from laneway.errors import did_you_mean, shown
-from laneway.lane import KINDS, Lane, Limits, Price, Zone
+from laneway.lane import KINDS, Lane, Limits, Price, Zone, cloud_backed
 from laneway.policy import Approval, Bar, FactType
 from laneway.regions import DEVICE, SETS, region
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES
@@ -230,7 +230,7 @@ def _refuse_false_promises(made: Lane, *, own: bool, entries: Entries, reading: 
                 f"lane `{made.name}` is `local`, so its url must be on loopback or a Unix socket; "
                 "use kind `private` for a server of yours elsewhere",
             )
-        if made.model.lower().endswith(("-cloud", ":cloud")):
+        if cloud_backed(made.model):
             reading.note(
                 entries.nodes["model"],
                 f"lane `{made.name}` is `local`, but `{shown(made.model)}` is answered in the maker's cloud; "

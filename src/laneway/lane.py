@@ -11,7 +11,7 @@ from typing import Literal
 
 from laneway.regions import ADEQUATE, DEVICE, EEA
 
-__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Zone"]
+__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Zone", "cloud_backed"]
 
 Kind = Literal["local", "private", "managed-open", "premium"]
 KINDS = ("local", "private", "managed-open", "premium")
@@ -130,6 +130,11 @@ class Zone:
         if not abroad or lane.transfer in ("SCC", "BCR"):
             return True
         return lane.transfer == "DPF" and abroad <= {"US"}
+
+
+def cloud_backed(model: str) -> bool:
+    """True for a model that a local server hands on to its maker's cloud (Ollama's `-cloud` names)."""
+    return model.lower().endswith(("-cloud", ":cloud"))
 
 
 def _places(where: frozenset[str] | None) -> str:

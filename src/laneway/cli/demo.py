@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,9 +15,8 @@ from rich.table import Table
 from laneway.cli.output import as_json, err, grid, json_option, out, styled
 from laneway.cli.review import print_review, read_review
 from laneway.cli.why import print_story
-from laneway.demo.play import Played, play
+from laneway.demo.play import Played, own_service, play
 from laneway.policy_file import load
-from laneway.starter import SERVICES
 from laneway.store import Reader
 
 __all__ = ["demo"]
@@ -31,9 +29,9 @@ __all__ = ["demo"]
 def demo(directory: Path, json_: bool) -> None:
     """Play a dozen requests against a real model on this machine, and show each route and why."""
     started = time.monotonic()
-    own = next((s.key for s in SERVICES if s.kind == "premium" and os.environ.get(s.key)), None)
+    own = own_service()
     premium = (
-        f"your own service, by {own}"
+        f"your own service, by {own.key}"
         if own
         else "a SCRIPTED STAND-IN on this machine: its answers were written beforehand"
     )

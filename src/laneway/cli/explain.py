@@ -115,11 +115,10 @@ def _known(flag: str, word: str, known: tuple[str, ...]) -> str:
     return word
 
 
-def print_decision(decision: Decision, signals: Signals, policy: Policy | None, currency: str = "") -> None:
+def print_decision(decision: Decision, signals: Signals, policy: Policy) -> None:
     """A decision for people: the headline, the signals, why, and every lane that was rejected."""
-    currency = policy.currency if policy else currency
     style = "bold green" if isinstance(decision, Route) else "bold yellow"
-    out.print(headline(decision, currency), style=style, soft_wrap=True)
+    out.print(headline(decision, policy.currency), style=style, soft_wrap=True)
     table = grid("signal", "value", "from", title="\nSignals")
     for row in signal_lines(signals):
         table.add_row(*row)

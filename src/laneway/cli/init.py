@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from laneway.cli.output import as_json, json_option, out
+from laneway.lane import cloud_backed
 from laneway.starter import SERVICES, write_starter
 
 __all__ = ["LOCAL", "find_local", "init"]
@@ -52,7 +53,7 @@ def find_local() -> tuple[str, str, str] | None:
         try:
             connection.request("GET", "/v1/models")
             listed = json.loads(connection.getresponse().read(1_000_000))
-            models = [str(m["id"]) for m in listed["data"] if not str(m["id"]).endswith(("-cloud", ":cloud"))]
+            models = [str(m["id"]) for m in listed["data"] if not cloud_backed(str(m["id"]))]
         except (OSError, HTTPException, ValueError, KeyError, TypeError):
             continue
         finally:

@@ -23,10 +23,10 @@ from laneway.demo.model import MISSING, available
 from laneway.demo.requests import AFTER_OUTAGE, REQUESTS, Scene, stand_in
 from laneway.errors import UsageError
 from laneway.providers.scripted import ScriptedLane
-from laneway.starter import SERVICES
+from laneway.starter import SERVICES, Service
 from laneway.store import Reader, Story
 
-__all__ = ["STAND_IN", "Played", "child", "line", "play", "serving", "write_policy"]
+__all__ = ["STAND_IN", "Played", "child", "line", "own_service", "play", "serving", "write_policy"]
 
 STAND_IN = "scripted-stand-in"
 
@@ -104,9 +104,14 @@ def _refuse_strangers(directory: Path) -> None:
         raise UsageError(f"{directory} holds a policy or a log that is not the demo's; choose another with --dir")
 
 
+def own_service() -> Service | None:
+    """The user's own premium service: the first whose key is set."""
+    return next((s for s in SERVICES if s.kind == "premium" and os.environ.get(s.key)), None)
+
+
 def write_policy(directory: Path, home_url: str, stand_in_url: str) -> Path:
     """The demo's policy over these addresses; premium is the user's own service where its key is set."""
-    service = next((s for s in SERVICES if s.kind == "premium" and os.environ.get(s.key)), None)
+    service = own_service()
     if service is None:
         premium = {"url": stand_in_url, "model": STAND_IN, "access": "address: private-allowed", "input": "3.00",
                    "output": "15.00", "note": "The premium lane is a scripted stand-in on this machine."}  # fmt: skip
