@@ -1,6 +1,6 @@
 """bench_gateway: what one proxied chat request costs, in CPU of the server process and in added latency.
 
-    python benchmarks/bench_gateway.py           # about two minutes
+    python benchmarks/bench_gateway.py           # about a minute
     python benchmarks/bench_gateway.py --quick   # a smoke run of seconds, too short to mean much
     python benchmarks/bench_gateway.py --json
 
