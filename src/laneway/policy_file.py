@@ -323,7 +323,7 @@ class _File:
         made: dict[str, Deadline] = {}
         for latency, inner in entries.nodes.items():
             part = Entries(inner, reading, ("first_byte", "total"), f"`{latency}`")
-            made[latency] = Deadline(part.get("first_byte", seconds), part.get("total", seconds))
+            made[latency] = Deadline(part.get("first_byte", _some_seconds), part.get("total", _some_seconds))
         return made
 
     def _detect(self, node: Node, reading: Reading) -> Detect:
@@ -356,6 +356,13 @@ _RULE_KEYS = {
     "reviews": ("id", "says", "when", "release"),
     "must": ("id", "says", "when", "never"),
 }
+
+
+def _some_seconds(node: Node, reading: Reading) -> float:
+    length = seconds(node, reading)
+    if not length:
+        reading.fail(node, f"no lane can answer within `{shown(node.value)}`; leave it out for no deadline")
+    return length
 
 
 def _labels(entries: Entries, difficulties: tuple[str, ...]) -> dict[str, Any]:

@@ -210,6 +210,8 @@ BAD = [
     ("score: 0.85", "score: 85", "{score: 85", "`score` is in 0..1"),
     ("rpm: 600", "rpm: 6.5", "6.5", "expected a whole number, not `6.5`"),
     ("first_byte: 4s", "first_byte: 4", "4, total", "expected a duration"),
+    ("first_byte: 4s", "first_byte: 0s", "0s, total", "no lane can answer within `0s`; leave it out for no deadline"),
+    ("total: 60s", "total: 0.0m", "0.0m", "no lane can answer within `0.0m`"),
     ("price: 0\n", "price: free\n", "free", "expected a plain number"),
     ("price: 0\n", "price: {}\n", "{}", "a price needs at least one of input, output, cached_input"),
     # credentials
