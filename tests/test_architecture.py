@@ -27,7 +27,7 @@ LAYERS = """
     wall
     decide explain report
     egress gate
-    wire wire.openai_answer wire.openai
+    wire wire.openai_answer wire.openai_screen wire.openai
     classify.sensitivity classify.difficulty classify
     providers providers.scripted providers.http
     store.chain store.reader store.writer store

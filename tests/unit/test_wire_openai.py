@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -63,6 +64,89 @@ def test_needs_and_unreadable_places_follow_the_parts() -> None:
     assert request.unreadable == (*(f"messages[0].content[{i}]" for i in range(1, 5)), "messages[1].audio")
 
 
+URL = f"https://{CANARY}.example/x"
+PICTURE = f"data:image/png;base64,{CANARY}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "places"),
+    [
+        ({"messages": [{**USER, "images": [CANARY]}]}, ["messages[0].images"]),
+        ({"messages": [{**USER, "image": CANARY}]}, ["messages[0].image"]),
+        ({"messages": [{**USER, "attachments": [{"id": CANARY}], "file_ids": [CANARY]}]},
+         ["messages[0].attachments", "messages[0].file_ids"]),
+        ({"messages": [{**USER, CANARY: {"x": 1}}]}, ["messages[0]…"]),
+        ({"messages": [{**USER, "annotations": [{"x": CANARY}]}]}, ["messages[0].annotations"]),
+        ({"messages": [{"role": "user", "content": PICTURE}]}, ["messages[0].content"]),
+        ({"messages": [{"role": "tool", "content": [{"type": "text", "text": f"see DATA:;Base64 ,{CANARY}"}]}]},
+         ["messages[0].content[0].text"]),
+        ({"prediction": {"type": "content", "content": [{"type": "image_url", "image_url": {"url": PICTURE}}]}},
+         ["prediction.content[0]"]),
+        ({"prediction": {"type": "content", "content": PICTURE}}, ["prediction.content"]),
+        ({"attachments": [{"file_id": CANARY}]}, ["attachments"]),
+        ({"file_ids": [CANARY]}, ["file_ids"]),
+        ({"audio": {"data": CANARY}}, ["audio"]),
+        ({"system": [{"source": {"media_type": CANARY}}]}, ["request…"]),
+        ({CANARY: {"inputAudio": CANARY}}, ["request…"]),
+        ({CANARY: PICTURE}, ["request…"]),
+        ({"reasoning": {PICTURE: 1}}, ["reasoning…"]),
+        ({"user": PICTURE, "stop": ["x", PICTURE]}, ["user", "stop[1]"]),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {CANARY: [PICTURE]}}}]},
+         ["tools[0].function.parameters"]),
+        ({"tools": [{"type": "function", "function": {"name": "f", "description": PICTURE}}]},
+         ["tools[0].function.description"]),
+    ],
+)  # fmt: skip
+def test_content_that_is_no_text_is_found_wherever_it_stands(fields: dict[str, object], places: list[str]) -> None:
+    """Pictures, sounds and files count outside content parts too, and a name the client made up is not shown."""
+    assert list(read(_body(**fields), {}).unreadable) == places
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"image_url": {"url": PICTURE}}, {CANARY: CANARY}, {CANARY: [1]}, {"text": {"value": CANARY}},
+        {"annotations": [{"x": 1}]}, {"cache_control": {"x": {"y": 1}}},
+    ],
+)  # fmt: skip
+def test_a_text_part_holds_text_alone(extra: dict[str, object]) -> None:
+    """Whatever else stands in a part typed `text` makes it unreadable."""
+    part = {"type": "text", "text": "see"} | extra
+    assert _read(messages=[{"role": "user", "content": [part]}]).unreadable == ("messages[0].content[0]",)
+
+
+def test_text_beside_a_picture_may_begin_with_an_address() -> None:
+    """Only what a lane would fetch is an address: not the words of a part, even of one that holds more."""
+    noted = {"type": "text", "text": URL, "id": "x"}
+    request = _read(messages=[{"role": "user", "content": [noted, {"type": "image_url", "image_url": PICTURE}]}])
+    assert request.unreadable == ("messages[0].content[0]", "messages[0].content[1]")
+
+
+def test_media_are_needs_wherever_they_stand() -> None:
+    """A lane that cannot see is not sent a picture under another key."""
+    assert _read(messages=[{**USER, "images": ["x"], "file_ids": ["y"]}]).needs == ("vision", "pdf")
+
+
+def test_very_many_unreadable_places_are_counted() -> None:
+    """Eight places are named and the others counted, so that no request makes a record of megabytes."""
+    parts = [{"type": "hologram"}] * 200_000
+    unreadable = _read(messages=[{"role": "user", "content": parts}]).unreadable
+    assert (len(unreadable), unreadable[7], unreadable[8]) == (9, "messages[0].content[7]", "and 199992 more")
+
+
+_NAME = st.sampled_from(["x", "content", "parameters", "schema", "type", "tools[0].function", "messages"])
+
+
+@given(st.lists(_NAME | st.none(), max_size=5), st.sampled_from(["image_url", "inputAudio", "FILE-ID", "images"]))
+def test_no_depth_hides_a_picture(path: list[str | None], name: str) -> None:
+    """Under whatever keys and lists a medium stands, it is found or the body is refused."""
+    value: object = {name: PICTURE}
+    for step in path:
+        value = [value] if step is None else {step: value}
+    with suppress(RequestError):
+        assert _read(extra=value).unreadable
+
+
 def test_tools_schema_and_audio_output_are_needs() -> None:
     """What the answer must be able to do is read from the request."""
     schema = {"type": "object"}
@@ -102,12 +186,34 @@ def test_a_label_given_twice_must_agree() -> None:
     assert _refused(_body(metadata={"laneway-team": "a", "Laneway-Team": "b"})).code == "conflicting_label"
 
 
-@pytest.mark.parametrize("name", ["laneway-sensitivty", "laneway-", "laneway-fact-", "laneway_sensitivity"])
+@pytest.mark.parametrize(
+    "name",
+    ["laneway-sensitivty", "laneway-", "laneway-fact-", "laneway_sensitivity", "Laneway_Sensitivity", "sensitivity",
+     "x-laneway-sensitivity", "X-Sensitivity", " laneway-sensitivity", "LANEWAY SENSITIVITY", "Sensitivity "],
+)  # fmt: skip
 def test_an_unknown_label_is_refused_wherever_it_stands(name: str) -> None:
     """A misspelt label would otherwise lower a request in silence."""
     for error in (_refused(_body(), {name: "x"}), _refused(_body(metadata={name: "x"}))):
         assert (error.code, error.status) == ("unknown_header", 400)
         assert "did you mean `laneway-" in str(error)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["laneway-sensitivity", "laneway_sensitivity", "Laneway-Team", " laneway-workload", "x_laneway_latency",
+     "sensitivity", "Sensitivity"],
+)  # fmt: skip
+def test_a_label_in_the_body_is_refused_and_told_its_place(name: str) -> None:
+    """Whoever labels a request where nobody looks must not think it labelled."""
+    error = _refused(_body(**{name: CANARY}))
+    assert (error.code, error.status) == ("misplaced_label", 400)
+    assert "header" in str(error)
+    assert "`metadata`" in str(error)
+
+
+def test_a_label_in_a_message_is_refused() -> None:
+    """A label beside a message's text is as misplaced as one beside the messages."""
+    assert _refused(_body(messages=[{**USER, "laneway-sensitivity": CANARY}])).code == "misplaced_label"
 
 
 @pytest.mark.parametrize("value", ["x" * 101, "a\nb", "a\x00"])
@@ -190,15 +296,138 @@ def test_a_body_is_an_object(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["api_base", "base_url", "API-Key", "url", "Endpoint", "extra-headers", "headers", "organization",
-            "custom_llm_provider", "litellm_params"],
+    "key", ["api_base", "base_url", "API-Key", "apiKey", " url", "Endpoint", "extra-headers", "headers", "organization",
+            "custom_llm_provider", "litellm_params", "server_url", "mcp_servers", "fallbacks", "models", "provider",
+            "route", "model_list", "user_config", "extra_body", "extra_query"],
 )  # fmt: skip
 def test_a_client_never_chooses_an_address_or_a_key(key: str) -> None:
-    """A destination or credential is refused at the top and in metadata, in any spelling."""
-    for body in (_body(**{key: CANARY}), _body(metadata={key: CANARY})):
-        error = _refused(body)
+    """A destination or credential is refused at the top, in metadata and at any depth, in any spelling."""
+    places: list[dict[str, object]] = [
+        {key: CANARY},
+        {"metadata": {key: CANARY}},
+        {"reasoning": {CANARY: [[{key: CANARY}]]}},
+        {"messages": [{**USER, key: CANARY}]},
+    ]
+    for fields in places:
+        error = _refused(_body(**fields))
         assert error.code == "client_destination"
         assert "the policy file does" in str(error)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": URL}},
+        {"type": "image_url", "image_url": URL},
+        {"type": "image_url", "image_url": {"url": f"file:///{CANARY}"}},
+        {"type": "image_url", "image_url": {"url": f"//{CANARY}"}},
+        {"type": "text", "text": "see", "image_url": {"url": URL}},
+        {"type": "video_url", "video_url": {"url": URL}},
+        {"type": "file", "file": {"file_data": URL}},
+        {"type": "file", "file": {"file_data": f" s3://{CANARY}"}},
+        {"type": "input_audio", "input_audio": {"data": URL, "format": "wav"}},
+        {"type": "document", "source": {"type": CANARY, "href": [URL]}},
+    ],
+)
+def test_content_is_never_fetched_from_an_address(part: dict[str, object]) -> None:
+    """Images, sounds and files come within the request; no lane is sent out to fetch them."""
+    for messages in ([{"role": "user", "content": [part]}], [{**USER, "attachments": [part]}]):
+        error = _refused(_body(messages=messages))
+        assert error.code == "client_destination"
+        assert "`data:` URLs" in str(error)
+
+
+def test_addresses_in_text_and_schemas_are_nobodys_business() -> None:
+    """A text may speak of a URL, and a schema may have a property of any name."""
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in ("url", "file", "models")}}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": json.dumps({"url": URL})}}
+    request = _read(
+        messages=[
+            {"role": "user", "content": URL},
+            {"role": "user", "content": [{"type": "text", "text": URL, "index": 0}]},
+            {"role": "assistant", "tool_calls": [call]},
+        ],
+        tools=[{"type": "function", "function": {"name": "f", "parameters": schema}}],
+        functions=[{"name": "g", "parameters": schema}],
+        response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": schema}},
+        guided_json=schema,
+    )
+    assert request.unreadable == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"store": True}, "store"),
+        ({"best_of": 2}, "best_of"),
+        ({"n_predict": 10}, "n_predict"),
+        ({"reasoning": {"num_predict": 10}}, "reasoning.num_predict"),
+        ({"options": {CANARY: 1}}, "options"),
+        ({"max_output_tokens": 10}, "max_output_tokens"),
+        ({"service_tier": "priority"}, "service_tier"),
+        ({"plugins": [{"id": "web"}]}, "plugins"),
+        ({"transforms": [CANARY]}, "transforms"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"tools": [{"type": "mcp", "server_label": CANARY}]}, "tools[0].type"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"google_search": {}}]}, "tools[0]"),
+        ({"tool_choice": {"allowed_tools": {"tools": [{"type": "mcp"}]}}}, "tool_choice.allowed_tools.tools[0].type"),
+    ],
+)
+def test_what_stores_costs_or_fetches_more_is_refused(fields: dict[str, object], param: str) -> None:
+    """Storage, prices beyond the ceiling and the provider's own tools are refused, with the reason."""
+    error = _refused(_body(**fields))
+    assert (error.code, error.param) == ("unsupported", param)
+
+
+def test_what_would_change_nothing_passes() -> None:
+    """The values that ask for nothing pass, and metadata's names are the client's own."""
+    values: dict[str, object] = {"store": False, "best_of": 1, "service_tier": "auto", "options": None, "images": []}
+    values["metadata"] = {"options": "7", "store": "Oslo", "team": "law", "region": "north"}
+    request = read(_body(**values), {})
+    assert request.body["service_tier"] == "auto"
+    assert request.unreadable == ()
+
+
+def test_the_whole_vocabulary_of_the_official_client_passes() -> None:
+    """Every ordinary parameter passes unchanged and nothing in it counts as unreadable."""
+    fields: dict[str, object] = {
+        "messages": [
+            {"role": "developer", "content": "Be brief.", "name": "d"},
+            {"role": "user", "content": [
+                {"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral", "ttl": "5m"}},
+                {"type": "text", "text": "you", "prompt_cache_breakpoint": {"mode": "explicit"}, "annotations": []},
+            ]},
+            {"role": "assistant", "content": None, "refusal": None, "annotations": [], "audio": None, "tool_calls": [
+                {"id": "c1", "index": 0, "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "c2", "type": "custom", "custom": {"name": "sh", "input": "ls"}},
+            ]},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "done"}]},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "reasoning_content": "why"},
+            {"role": "assistant", "function_call": {"name": "g", "arguments": "{}"}},
+            {"role": "function", "name": "g", "content": "7"},
+        ],
+        "tools": [
+            {"type": "function", "function": {"name": "f", "description": "d", "strict": True, "parameters": {}}},
+            {"type": "custom", "custom": {"name": "sh", "format": {"type": "grammar", "grammar":
+                {"definition": "x", "syntax": "lark"}}}},
+        ],
+        "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": False,
+        "functions": [{"name": "g", "parameters": {}}], "function_call": {"name": "g"},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": {}}},
+        "audio": {"voice": {"id": "v"}, "format": "mp3"}, "modalities": ["text", "audio"],
+        "prediction": {"type": "content", "content": [{"type": "text", "text": "x = 1"}]},
+        "stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False},
+        "logprobs": True, "top_logprobs": 2, "logit_bias": {"50256": -100}, "seed": 3, "stop": ["a", "b"], "n": 1,
+        "temperature": 0.2, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "max_completion_tokens": 9,
+        "reasoning_effort": "low", "verbosity": "low", "user": "u", "safety_identifier": "s", "store": False,
+        "prompt_cache_key": "k", "prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "explicit"},
+        "service_tier": "default", "moderation": {"model": "m", "policy": {"input": {"mode": "score"}}},
+        "metadata": {"case": "7"},
+    }  # fmt: skip
+    request = read(_body(**fields), {})
+    assert request.unreadable == ()
+    assert request.body == {"model": "auto", **fields}
 
 
 def test_several_answers_at_once_are_refused_with_the_remedy() -> None:

@@ -15,6 +15,7 @@ import msgspec
 from laneway.errors import RequestError, did_you_mean, shown
 from laneway.request import Request
 from laneway.wire.openai_answer import Event, Stream, read_answer
+from laneway.wire.openai_screen import screen
 
 __all__ = ["Event", "Stream", "error_body", "error_event", "outgoing", "read", "read_answer"]
 
@@ -23,13 +24,6 @@ _LONGEST_LABEL = 100
 _PREFIX = "laneway-"
 _LABELS = ("sensitivity", "workload", "latency", "ceiling", "stakes", "team", "region", "fact-<name>")
 _FACT = "fact-"
-
-_DESTINATIONS = frozenset({
-    "api_base", "base_url", "api_key", "url", "endpoint", "extra_headers", "headers", "organization",
-    "custom_llm_provider", "litellm_params",
-})  # fmt: skip
-_READABLE_PARTS = frozenset({"text", "refusal"})
-_PART_NEEDS = {"image_url": "vision", "input_audio": "audio", "file": "pdf"}
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -41,7 +35,6 @@ class _Part(msgspec.Struct):
 class _Message(msgspec.Struct):
     role: str
     content: str | list[_Part] | None = None
-    audio: dict[str, object] | None = None
 
 
 class _Function(msgspec.Struct):
@@ -103,7 +96,6 @@ def read(body: bytes, headers: Mapping[str, str]) -> Request:
     fields = _parse(body)
     canonical = msgspec.json.encode(fields)
     _refuse_duplicates(body, canonical)
-    _refuse_destinations(fields)
     typed = _typed(fields)
     if typed.n is not None and typed.n > 1:
         raise RequestError(400, "unsupported", "`n` above 1 is not supported; ask once for each answer", "n")
@@ -111,17 +103,19 @@ def read(body: bytes, headers: Mapping[str, str]) -> Request:
     cleaned = _without_labels(fields, typed.metadata or {})
     if cleaned is not fields:
         canonical = msgspec.json.encode(cleaned)
+    text = canonical.decode()
+    screened = screen(cleaned, text)
     form = typed.response_format
     return Request(
         model=typed.model,
         labels=labels,
         body=cleaned,
-        canonical=canonical.decode(),
+        canonical=text,
         stream=bool(typed.stream),
         include_usage=bool(typed.stream_options and typed.stream_options.include_usage),
         max_output=typed.max_completion_tokens or typed.max_tokens,
-        needs=_needs(typed),
-        unreadable=tuple(_unreadable(typed)),
+        needs=_needs(typed, screened.needs),
+        unreadable=screened.unreadable,
         wants_json=_wants_json(typed),
         answer_schema=form.json_schema.schema if form and form.json_schema else None,
         tools=tuple(_tool_names(typed)),
@@ -187,17 +181,18 @@ def _too_deep() -> RequestError:
     return RequestError(400, "invalid_json", f"the body is nested more than {_DEEPEST} levels deep")
 
 
-def _depth_over(value: object, most: int) -> bool:
-    level: list[object] = [value]
+def _depth_over(value: dict[str, object], most: int) -> bool:
+    level: list[dict[str, object] | list[object]] = [value]
     for _ in range(most):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
-    return bool(level)
-
-
-def _inside(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 _COLON = re.compile(rb'"[ \t\r\n]*:')
@@ -206,9 +201,11 @@ _COLON = re.compile(rb'"[ \t\r\n]*:')
 def _refuse_duplicates(body: bytes, canonical: bytes) -> None:
     # Sound: unless `"`, space or `:` is escaped by number (`\u002x`, `\u003x`), every kept string gives the
     # same count in both texts, and each dropped member adds at least its own key's colon to the body's.
-    plain = b"\\u002" not in body and b"\\u003" not in body
-    if plain and len(_COLON.findall(body)) == len(_COLON.findall(canonical)):
-        return
+    if b"\\u002" not in body and b"\\u003" not in body:
+        colons = len(_COLON.findall(body))
+        # The quicker count is never above the true one, and that one never above the body's.
+        if colons == canonical.count(b'":') or colons == len(_COLON.findall(canonical)):
+            return
     try:
         json.loads(body, object_pairs_hook=_unique)
     except ValueError:  # What msgspec accepts and json does not: no such text is known, so fail closed.
@@ -238,22 +235,10 @@ def _typed(fields: dict[str, object]) -> _Body:
         raise RequestError(400, "invalid_type", message, place) from None
 
 
-def _refuse_destinations(fields: dict[str, object]) -> None:
-    metadata = fields.get("metadata")
-    for place, level in (("", fields), ("metadata.", metadata if isinstance(metadata, dict) else {})):
-        for key in level:
-            name = key.lower().replace("-", "_")
-            if name in _DESTINATIONS:
-                message = (
-                    f"`{place}{name}` is not accepted: clients never choose an address or a key; "
-                    "the policy file does. Remove it, and ask for a lane by `model: lane/NAME`"
-                )
-                raise RequestError(400, "client_destination", message, place + name)
-
-
 def _is_label(name: str) -> bool:
-    # `laneway_sensitivity` is no label, but whoever wrote it meant one: it must not pass in silence.
-    return name.lower().startswith((_PREFIX, "laneway_"))
+    # `x-laneway-sensitivity` is no label, but whoever wrote it meant one: it must not pass in silence.
+    lowered = name.lower()
+    return "laneway" in lowered or lowered.strip().strip("_-").removeprefix("x-") == "sensitivity"
 
 
 def _labels(headers: Mapping[str, str], metadata: dict[str, str]) -> dict[str, str]:
@@ -274,7 +259,7 @@ def _labels(headers: Mapping[str, str], metadata: dict[str, str]) -> dict[str, s
 
 
 def _label_name(name: str, source: str) -> str:
-    label = name.removeprefix(_PREFIX)
+    label = name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
     if label in _LABELS[:-1] or (label.startswith(_FACT) and len(label) > len(_FACT)):
         return label
     hint = did_you_mean(name, [_PREFIX + known for known in _LABELS])
@@ -289,25 +274,12 @@ def _without_labels(fields: dict[str, object], metadata: dict[str, str]) -> dict
     return {**cleaned, "metadata": kept} if kept else cleaned
 
 
-def _parts(body: _Body) -> Iterator[tuple[str, str]]:
-    for i, message in enumerate(body.messages):
-        if isinstance(message.content, list):
-            for j, part in enumerate(message.content):
-                yield f"messages[{i}].content[{j}]", part.type
-        if message.audio is not None:
-            yield f"messages[{i}].audio", "input_audio"
-
-
-def _unreadable(body: _Body) -> Iterator[str]:
-    return (place for place, kind in _parts(body) if kind not in _READABLE_PARTS)
-
-
 def _wants_json(body: _Body) -> bool:
     return body.response_format is not None and body.response_format.type in ("json_object", "json_schema")
 
 
-def _needs(body: _Body) -> tuple[str, ...]:
-    needs = dict.fromkeys(_PART_NEEDS[kind] for _, kind in _parts(body) if kind in _PART_NEEDS)
+def _needs(body: _Body, media: Iterable[str]) -> tuple[str, ...]:
+    needs = dict.fromkeys(media)
     if body.tools or body.functions:
         needs["tools"] = None
     if body.modalities and "audio" in body.modalities:
