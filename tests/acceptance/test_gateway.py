@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from openai import APIError, APIStatusError, AsyncOpenAI
-from tests.harness import Bench, bench, run
+from tests.harness import Bench, bench, policy_text, run
 
 from laneway import gateway as gateway_module
 from laneway.decision import Route
-from laneway.providers.scripted import Scripted
+from laneway.policy_file import parse
+from laneway.providers.scripted import Scripted, ScriptedLane
+from laneway.server import app
 from laneway.store import Reader
 
 HARD = "Prove that the algorithm terminates, and explain the trade-offs step by step."
@@ -391,6 +396,133 @@ def test_browsers_of_other_sites_are_kept_out(tmp_path: Path) -> None:
             assert (form.status, form.error["code"]) == (415, "not_json")
             async with b.session.get(f"{b.url}/nope") as response:
                 assert (response.status, (await response.json())["error"]["code"]) == (404, "unknown_path")
+
+    run(test)
+
+
+async def _raw(b: Bench, head: str, body: bytes, *, chunked: bool = False) -> tuple[int, str]:
+    """The status and error code that a head of one's own gets; a chunked body goes out once the head was read."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(b.url.rsplit(":", 1)[1].partition("/")[0]))
+    framing = "transfer-encoding: chunked\r\nexpect: 100-continue" if chunked else f"content-length: {len(body)}"
+    writer.write(f"{head}\r\nconnection: close\r\n{framing}\r\n\r\n".encode())
+    if chunked:
+        await reader.readuntil(b"100 Continue\r\n\r\n")
+    writer.write(body)
+    headers, _, text = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    got = json.loads(text)
+    return int(headers.split()[1]), got["error"]["code"] if "error" in got else ""
+
+
+CHAT = "POST /v1/chat/completions HTTP/1.1"
+JSON = "content-type: application/json"
+PLAIN = b'{"model":"auto","messages":[{"role":"user","content":"Hello"}]}'
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "code"),
+    [
+        (f"{CHAT}\r\nhost: localhost\r\n{JSON}", 200, ""),
+        (f"{CHAT}\r\nhost: [::1]:4180\r\n{JSON}", 200, ""),
+        (f"{CHAT.replace('1.1', '1.0')}\r\n{JSON}", 200, ""),
+        (f"{CHAT}\r\n{JSON}", 403, "foreign_host"),
+        (f"{CHAT}\r\nhost:\r\n{JSON}", 403, "foreign_host"),
+        (f"{CHAT}\r\nhost: localhost:4180@evil.example\r\n{JSON}", 403, "foreign_host"),
+        (f"{CHAT}\r\nhost: localhost:x\r\n{JSON}", 403, "foreign_host"),
+        (f"{CHAT}\r\nhost: [::1\r\n{JSON}", 403, "foreign_host"),
+        (f"{CHAT}\r\nhost: localhost\r\nhost: evil.example\r\n{JSON}", 400, "duplicate_header"),
+        (f"{CHAT}\r\nhost: localhost\r\n{JSON}\r\ncontent-type: text/plain", 400, "duplicate_header"),
+    ],
+)  # fmt: skip
+def test_one_host_and_one_content_type_are_needed(tmp_path: Path, head: str, status: int, code: str) -> None:
+    """A request is answered only if it names this machine, once and in full, and says once that it is JSON."""
+
+    async def test() -> None:
+        async with bench(tmp_path) as b:
+            assert await _raw(b, head, PLAIN) == (status, code)
+            assert b.home.requests == (1 if status == 200 else 0)
+
+    run(test)
+
+
+def test_a_label_where_nobody_reads_it_is_refused(tmp_path: Path) -> None:
+    """In a query, in the body, after the body or under a name nearly right: the request does not pass as unlabelled."""
+
+    async def test() -> None:
+        async with bench(tmp_path) as b:
+            assert (await b.ask(headers={"X-Laneway-Sensitivity": "restricted"})).error["code"] == "unknown_header"
+            assert (await b.ask(metadata={"Sensitivity": "restricted"})).error["code"] == "unknown_header"
+            assert (await b.ask(sensitivity="restricted")).error["code"] == "misplaced_label"
+            head = f"{CHAT}\r\nhost: localhost\r\n{JSON}"
+            query = head.replace(" HTTP", "?sensitivity=restricted HTTP")
+            assert await _raw(b, query, PLAIN) == (400, "misplaced_label")
+            assert await _raw(b, f"{head}\r\ntrailer: laneway-sensitivity", PLAIN) == (400, "misplaced_label")
+            chunk = b"%x\r\n%b\r\n0\r\n" % (len(PLAIN), PLAIN)
+            trailer = b"laneway-sensitivity: restricted\r\n"
+            assert await _raw(b, head, chunk + trailer + b"\r\n", chunked=True) == (400, "misplaced_label")
+            assert await _raw(b, head, chunk + b"\r\n", chunked=True) == (200, "")
+            assert b.premium.requests == 0
+
+    run(test)
+
+
+def test_a_picture_under_any_key_stays_at_home(tmp_path: Path) -> None:
+    """A picture that is no content part makes a hard request restricted, and the record names the place."""
+
+    async def test() -> None:
+        async with bench(tmp_path) as b:
+            picture = {"role": "user", "content": HARD, "images": [CANARY]}
+            got = await b.ask(messages=[picture])
+            assert (got.status, got.headers["laneway-lane"]) == (200, "home")
+            signals = b.story().opening.signals
+            assert signals.sensitivity == "restricted"
+            assert ("messages[0].images", "unreadable") in [(e.place, e.kind) for e in signals.evidence]
+            assert b.premium.requests == 0
+
+    run(test)
+
+
+def test_a_request_of_very_many_pictures_makes_a_small_record(tmp_path: Path) -> None:
+    """Unreadable places are counted beyond the first few."""
+
+    async def test() -> None:
+        async with bench(tmp_path) as b:
+            await b.ask(messages=[{"role": "user", "content": [{"type": "x"}] * 200_000}])
+            found = [e.place for e in b.story().opening.signals.evidence if e.kind == "unreadable"]
+            assert (len(found), found[-1]) == (9, "and 199992 more")
+
+    run(test)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_server_that_stops_tells_those_who_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """A request that the grace does not suffice for gets an error of ours, and its record is written."""
+    monkeypatch.setattr(app, "GRACE", 1)
+
+    async def test() -> None:
+        async with ScriptedLane() as home, aiohttp.ClientSession() as session:
+            home.fault = "hang"
+            policy = parse(policy_text(home.url, home.url, total="30s", first_byte="30s"))
+            ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            log = tmp_path / "laneway.db"
+            serving = asyncio.create_task(
+                app._serve(policy, log, "127.0.0.1", 0, lambda _, port: ready.set_result(port))
+            )
+            body = {"model": "auto", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
+            url = f"http://127.0.0.1:{await ready}/v1/chat/completions"
+            asking = asyncio.create_task(session.post(url, json=body))
+            await home.arrived.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            async with await asking as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (503, "stopping")
+            await serving
+            with closing(Reader.open(log)) as reader:
+                story = reader.story("last")
+            assert story is not None
+            assert story.outcome is not None
+            assert story.outcome.entry.status == "cancelled"
 
     run(test)
 

@@ -1,13 +1,15 @@
 """api: ASGI in, the gateway's answer out, in the wire's own shapes. Owns paths, headers and status codes.
 
 Plain ASGI, as the hot path is one endpoint. Until client keys exist everything here is for loopback only:
-a request whose Host is another name (DNS rebinding) or whose body is not JSON (a web form) is refused.
+a request whose Host is another name (DNS rebinding) or whose body is not JSON (a web form) is refused. So is what
+could be a label and stands where nobody reads it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -82,7 +84,7 @@ class Api:
         reply = _Reply(send)
         try:
             headers = _headers(scope)
-            await self._answer(scope["method"], scope["path"], headers, receive, reply)
+            await self._answer(scope, headers, receive, reply)
         except RequestError as error:
             await _refuse(reply, error.status, error.code, str(error), error.param, {})
         except Stopped as error:
@@ -93,15 +95,16 @@ class Api:
                 "The decision log cannot be written, so nothing is answered. Its owner must make room or repair it."
             )
             await _refuse(reply, 503, "log_unavailable", message, None, {})
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError:  # not the client's end, which `_chat` knows, but the server's
+            await _refuse(reply, 503, "stopping", "Laneway is stopping; send the request again later.", None, {})
         except Exception as error:  # noqa: BLE001  # the HTTP boundary: no text of ours or the client's gets out
             _log.error("internal error: %s", type(error).__name__)
             await _refuse(reply, 500, "internal_error", "Laneway failed inside; nothing more was sent.", None, {})
 
-    async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
+        method, path = scope["method"], scope["path"]
         if path == _CHAT and method == "POST":
-            await self._chat(headers, receive, reply)
+            await self._chat(scope, headers, receive, reply)
         elif path in ("/v1/models", "/health", "/ready") and method == "GET":
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
             await reply.json(status, msgspec.json.encode(body), {})
@@ -111,10 +114,15 @@ class Api:
             raise RequestError(404, "unknown_path", f"no such path: {shown(path)}; this server has {_CHAT}, /v1/models,"
                                " /health and /ready")  # fmt: skip
 
-    async def _chat(self, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
+    async def _chat(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
+        if scope["query_string"]:
+            raise _unread("a query string")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise RequestError(415, "not_json", "send the request as content-type: application/json")
+        fields = len(scope["headers"])
         body = await _body(headers, receive)
+        if "trailer" in headers or len(scope["headers"]) > fields:  # uvicorn adds what comes after the body
+            raise _unread("a field after the body")
         chat = asyncio.current_task()
         assert chat is not None
         watch = asyncio.create_task(_cancel_when_gone(receive, chat))
@@ -152,19 +160,33 @@ async def _cancel_when_gone(receive: Receive, chat: asyncio.Task[Any]) -> None:
     chat.cancel()
 
 
+_ONCE = ("host", "content-type")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]{1,5})?")
+
+
 def _headers(scope: Scope) -> dict[str, str]:
-    """Header names in lower case. Raises RequestError for a repeated label and for a foreign Host."""
+    """Header names in lower case. Raises RequestError for a header that may stand once only, and a foreign Host."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name = raw_name.decode("latin-1").lower()
-        if name in headers and name.startswith("laneway-"):
+        if name in headers and (name in _ONCE or name.startswith("laneway-")):
             raise RequestError(400, "duplicate_header", f"header {shown(name)} is given twice; send it once")
         headers[name] = raw_value.decode("latin-1")
-    host = headers.get("host", "localhost")
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if not is_loopback(host):
-        raise RequestError(403, "foreign_host", "this server answers to localhost only, until client keys exist")
+    if "host" not in headers and scope["http_version"] == "1.0":  # which knew no Host
+        return headers
+    host = _HOST.fullmatch(headers.get("host", ""))
+    if host is None or not is_loopback(host[1] or host[2]):
+        message = "this server answers to localhost only, until client keys exist: send `Host: localhost` or 127.0.0.1"
+        raise RequestError(403, "foreign_host", message)
     return headers
+
+
+def _unread(what: str) -> RequestError:
+    message = (
+        f"{what} is not read here, and could be meant as a label; send labels as headers such as "
+        "`Laneway-Sensitivity`, or in `metadata`"
+    )
+    return RequestError(400, "misplaced_label", message)
 
 
 async def _body(headers: dict[str, str], receive: Receive) -> bytes:

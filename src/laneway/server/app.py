@@ -21,7 +21,10 @@ from laneway.providers.http import HttpProvider
 from laneway.server.api import Api
 from laneway.store import Log
 
-__all__ = ["run"]
+__all__ = ["GRACE", "run"]
+
+GRACE = 10
+"""Seconds that running requests get to end once the server is to stop."""
 
 
 def run(policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None]) -> None:
@@ -45,6 +48,9 @@ async def _serve(
                 asyncio.get_running_loop().add_signal_handler(stop, server.handle_exit, stop, None)
             on_ready(gateway, listener.getsockname()[1])
             await server.serve([listener])
+            if server.server_state.tasks and not server.force_exit:
+                # Cancelled by now: each still writes its record and tells its client.
+                await asyncio.wait(server.server_state.tasks, timeout=GRACE)
     finally:
         if provider is not None:
             await provider.close()
@@ -62,7 +68,7 @@ class _Server(uvicorn.Server):
 def _config(api: Api) -> uvicorn.Config:
     return uvicorn.Config(
         api, http="httptools", loop="none", lifespan="off", access_log=False, log_level="warning",
-        server_header=False, date_header=False, timeout_graceful_shutdown=10, ws="none", backlog=2048,
+        server_header=False, date_header=False, timeout_graceful_shutdown=GRACE, ws="none", backlog=2048,
     )  # fmt: skip
 
 
