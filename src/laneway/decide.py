@@ -223,8 +223,12 @@ _UNBOUNDED = 1 << 60
 
 
 def _approval(policy: Policy, signals: Signals) -> Reason | None:
+    """The first review that matches decides; one that frees a request must be sure of it."""
     for review in policy.reviews:
-        if review.release == "after-approval" and review.possibly(signals):
+        if review.release == "now":
+            if review.surely(signals):
+                return None
+        elif review.possibly(signals):
             because = review.when.because(signals)
             return _reason("approval-required", review, because, "a person must approve before release")
     return None
@@ -275,7 +279,9 @@ def _plan(
     """The plan over the lanes left open (cheapest first), by the route and the fallback that matched."""
     order = _Order(standing, open_, fastest)
     words = ", then ".join(route.words) or route.stop
-    ranked = (pin,) if pin and route.words and pin in open_ else () if pin else order.of(route.words)
+    ranked = order.of(route.words)
+    if pin:  # a pin picks from what the route names and adds nothing to it
+        ranked = tuple(name for name in ranked if name == pin)
     if not ranked:
         nothing = _reason("no-lane", route, because, f"no lane is left for this request ({words})")
         return _Plan((), (), "refuse", (nothing,), _left_out(open_, (), nothing))

@@ -80,7 +80,7 @@ class Ranking(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Review(Rule):
-    """Requests whose answer a person must approve before release."""
+    """Requests whose answer a person must approve before release, or (`now`) need not; first match wins."""
 
     release: Release = "after-approval"
 

@@ -1,0 +1,301 @@
+"""space: the finite request space that a policy can tell apart.
+
+A rule sees a request only through its tests, so that each fact's values fall into a few cells: numbers into
+the intervals between the bounds that rules name, words into those that some test tells from the others.
+One cell a fact is one request; formulas over cells speak of sets of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from math import prod
+from typing import Literal
+
+import msgspec
+
+from laneway.condition import All, Always, Any, Condition, Not, Test, fact_of
+from laneway.policy import FactType, Policy, Workload
+from laneway.regions import COUNTRIES
+from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
+
+__all__ = [
+    "FALSE", "TRUE", "And", "Cell", "Dimension", "Formula", "In", "Neg", "Or", "Reading", "Space", "both", "conditions",
+    "either", "signals_of",
+]  # fmt: skip
+
+Reading = Literal["surely", "possibly"]
+"""How a condition over an unknown fact is read: as no, or as yes."""
+
+Value = str | float | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class In:
+    """The fact's cell is one of `cells`, a bit mask."""
+
+    fact: int
+    cells: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class And:
+    """Every part holds; true where there is none."""
+
+    parts: tuple[Formula, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Or:
+    """Some part holds; false where there is none."""
+
+    parts: tuple[Formula, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neg:
+    """The part does not hold."""
+
+    part: Formula
+
+
+Formula = In | And | Or | Neg
+"""A set of requests. Compared by identity, so that oracles can keep what they know of a shared part."""
+
+TRUE, FALSE = And(()), Or(())
+
+
+def both(*parts: Formula) -> Formula:
+    """The conjunction."""
+    kept = tuple(part for part in parts if part is not TRUE)
+    return FALSE if FALSE in kept else kept[0] if len(kept) == 1 else And(kept) if kept else TRUE
+
+
+def either(parts: Iterable[Formula]) -> Formula:
+    """The disjunction."""
+    kept = tuple(part for part in parts if part is not FALSE)
+    return TRUE if TRUE in kept else kept[0] if len(kept) == 1 else Or(kept) if kept else FALSE
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One fact and a value that stands for each of its cells; None is absent or unknown."""
+
+    fact: str
+    values: tuple[Value, ...]
+
+
+Cell = tuple[int, ...]
+"""One request of the space: for each dimension the number of its cell."""
+
+
+class Space:
+    """The request space of one policy, or of several at once so that they can be compared."""
+
+    def __init__(self, *policies: Policy) -> None:
+        self.policies = policies
+        tests: dict[str, dict[Test, None]] = {}
+        for policy in policies:
+            for condition in conditions(policy):
+                for test in _tests(condition):
+                    tests.setdefault(test.fact, {})[test] = None
+        self.dimensions = tuple(
+            Dimension(fact, _grouped(values, fact, tuple(tests.get(fact, ())), policies))
+            for fact, values in _domains(policies, tests).items()
+        )
+        self.index = {dimension.fact: i for i, dimension in enumerate(self.dimensions)}
+        self._formulas: dict[tuple[int, Reading], Formula] = {}
+        self._atoms: dict[tuple[int, int], Formula] = {}
+        self._kept: list[Condition] = []  # ids above stay theirs only while the conditions live
+
+    @property
+    def size(self) -> int:
+        """How many requests the space holds."""
+        return prod(len(dimension.values) for dimension in self.dimensions)
+
+    def cell_in(self, fact: str, wanted: Callable[[Value], bool]) -> Formula:
+        """The requests whose `fact` has a wanted value."""
+        i = self.index[fact]
+        mask = sum(1 << k for k, value in enumerate(self.dimensions[i].values) if wanted(value))
+        return self._atom(i, mask)
+
+    def _atom(self, fact: int, mask: int) -> Formula:
+        if not mask:
+            return FALSE
+        if mask == (1 << len(self.dimensions[fact].values)) - 1:
+            return TRUE
+        return self._atoms.setdefault((fact, mask), In(fact, mask))
+
+    def formula(self, condition: Condition, reading: Reading) -> Formula:
+        """`condition` as a set of requests, with unknown facts read as said."""
+        key = (id(condition), reading)
+        if key not in self._formulas:
+            self._kept.append(condition)
+            self._formulas[key] = self._formula(condition, reading)
+        return self._formulas[key]
+
+    def _formula(self, condition: Condition, reading: Reading) -> Formula:
+        if isinstance(condition, Always):
+            return TRUE
+        if isinstance(condition, Not):
+            inner = self.formula(condition.part, "possibly" if reading == "surely" else "surely")
+            return FALSE if inner is TRUE else TRUE if inner is FALSE else Neg(inner)
+        if isinstance(condition, Test):
+            test, wanted = condition, (True,) if reading == "surely" else (True, None)
+            return self.cell_in(test.fact, lambda value: test.holds(_with(test.fact, value)) in wanted)
+        parts = [self.formula(part, reading) for part in condition.parts]
+        return both(*parts) if isinstance(condition, All) else either(parts)
+
+    @cached_property
+    def possible(self) -> Formula:
+        """The requests that `classify` can make: floors and ceilings of workloads and `unlabelled` hold."""
+        return both(*(self._possible(policy) for policy in self.policies))
+
+    def _possible(self, policy: Policy) -> Formula:
+        named = (*((w.name, w) for w in policy.workloads.values()), (None, None))
+        return either(
+            both(self.cell_in("workload", lambda v, n=name: self._group(policy, v) == n), *self._floors(policy, w))  # type: ignore[misc]
+            for name, w in named
+        )
+
+    def _group(self, policy: Policy, value: Value) -> Value:
+        return value if value in policy.workloads else None
+
+    def _floors(self, policy: Policy, workload: Workload | None) -> Iterator[Formula]:
+        classes, unlabelled = policy.classes, policy.unlabelled
+        if workload is not None and workload.sensitivity is not None:
+            floor = classes.index(workload.sensitivity)
+            yield self.cell_in("sensitivity", lambda v: v in classes and classes.index(str(v)) >= floor)
+        difficulty = (workload and workload.difficulty) or unlabelled.difficulty
+        if difficulty != "auto":
+            yield self.cell_in("difficulty", lambda v: v == difficulty)
+        if ((workload and workload.stakes) or unlabelled.stakes) == "high":
+            yield self.cell_in("stakes", lambda v: v == "high")
+        limit = unlabelled.ceiling if workload is None or workload.ceiling is None else workload.ceiling
+        if limit is not None:
+            yield self.cell_in("ceiling", lambda v: isinstance(v, float) and v <= limit)
+
+    def of(self, signals: Signals) -> Cell:
+        """The cell of a request whose facts stand for their cells."""
+        return tuple(d.values.index(fact_of(signals, d.fact)) for d in self.dimensions)
+
+
+def signals_of(space: Space, cell: Cell) -> Signals:
+    """A request in the cell."""
+    values = {d.fact: d.values[i] for d, i in zip(space.dimensions, cell, strict=True)}
+    built_in = {fact: value for fact, value in values.items() if fact in Signals.__struct_fields__ and value is not None}
+    declared = {fact: value for fact, value in values.items() if fact not in built_in and value is not None}
+    return msgspec.convert(built_in | {"declared": declared}, Signals)
+
+
+def conditions(policy: Policy) -> Iterator[Condition]:
+    """Every condition that the policy states."""
+    for rule in (*policy.routes, *policy.fallbacks, *policy.reviews, *policy.limits, *policy.must):
+        yield rule.when
+
+
+def _tests(condition: Condition) -> Iterator[Test]:
+    if isinstance(condition, Test):
+        yield condition
+    elif isinstance(condition, Not):
+        yield from _tests(condition.part)
+    elif isinstance(condition, All | Any):
+        for part in condition.parts:
+            yield from _tests(part)
+
+
+def _with(fact: str, value: Value) -> Signals:
+    """A request of which nothing but this fact matters."""
+    if fact in Signals.__struct_fields__:
+        return msgspec.structs.replace(_BLANK, **{fact: value})
+    return msgspec.structs.replace(_BLANK, declared={} if value is None else {fact: value})
+
+
+_BLANK = Signals(sensitivity="")
+
+
+def _domains(policies: tuple[Policy, ...], tests: dict[str, dict[Test, None]]) -> dict[str, tuple[Value, ...]]:
+    """Each fact's values, the usual one first, before those that no test tells apart are put together."""
+    words = {fact: [str(v) for test in found for v in sorted(map(str, test.values))] for fact, found in tests.items()}
+    money = {w.ceiling for p in policies for w in (*p.workloads.values(), p.unlabelled)}
+    money |= {must.cost_over for policy in policies for must in policy.must}
+    contexts = {float(lane.limits.context) for p in policies for lane in p.lanes.values() if lane.limits.context}
+    domains: dict[str, tuple[Value, ...]] = {
+        "sensitivity": tuple(dict.fromkeys(c for policy in policies for c in policy.classes)),
+        "difficulty": DIFFICULTIES,
+        "stakes": STAKES,
+        "latency": LATENCIES,
+        "ceiling": (None, *_points(tests.get("ceiling", ()), {m for m in money if m is not None}, low=0.0)),
+        "tokens": tuple(_points(tests["tokens"], contexts, 0.0, whole=True)) if "tokens" in tests else (0,),
+        "needs": tuple(c for n in range(len(NEEDS) + 1) for c in combinations(NEEDS, n)) if "needs" in tests else ((),),
+        "workload": (None, *dict.fromkeys(name for policy in policies for name in policy.workloads)),
+        "team": (None, *dict.fromkeys(words.get("team", ()))),
+        "region": (None, *sorted(COUNTRIES)) if "region" in tests else (None,),
+    }
+    for policy in policies:
+        for fact in policy.facts.values():
+            if fact.name in tests:
+                domains[fact.name] = (None, *(fact.values or _range(fact, tests[fact.name])))
+    return domains
+
+
+def _range(fact: FactType, tests: Iterable[Test]) -> Iterator[float]:
+    bounds = {n for n in (fact.low, fact.high) if n is not None}
+    return _points(tests, bounds, fact.low, fact.high)
+
+
+def _points(
+    tests: Iterable[Test], more: Iterable[float] = (), low: float | None = None, high: float | None = None,
+    *, whole: bool = False,
+) -> Iterator[float]:  # fmt: skip
+    """A number for each bound that a test names and one for each gap between two of them."""
+    bounds = sorted({float(v) for test in tests for v in test.values} | set(more) | ({low} if low is not None else set()))
+    if not bounds:
+        bounds = [0.0]
+    gaps = [(a + b) / 2 if not whole else float(int(a) + 1) for a, b in zip(bounds, bounds[1:], strict=False)]
+    ends = [bounds[0] - 1, bounds[-1] + 1]
+    points = sorted({*bounds, *gaps, *ends})
+    return (int(p) if whole else p for p in points if (low is None or p >= low) and (high is None or p <= high))
+
+
+def _grouped(
+    values: tuple[Value, ...], fact: str, tests: tuple[Test, ...], policies: tuple[Policy, ...]
+) -> tuple[Value, ...]:
+    """One value for each set of values that nothing in the policies tells apart."""
+    seen: dict[object, Value] = {}
+    for value in values:
+        signals = _with(fact, value)
+        told = (*(t.holds(signals) for t in tests), *_otherwise(fact, value, policies))
+        seen.setdefault(told, value)
+    return tuple(seen.values())
+
+
+def _otherwise(fact: str, value: Value, policies: tuple[Policy, ...]) -> Iterator[object]:
+    """What, besides tests, makes two values of a fact different."""
+    if fact == "sensitivity":
+        yield value
+    for policy in policies:
+        if fact == "workload":
+            workload = policy.workloads.get(str(value))
+            yield workload and replace(workload, name="", says="", line=0, latency=None)
+            yield tuple(w.workloads is None or value in w.workloads for w in policy.gate.waivers)
+        elif fact == "difficulty":
+            yield value == policy.unlabelled.difficulty
+            yield tuple(value == w.difficulty for w in policy.workloads.values())
+        elif fact == "stakes":
+            yield value == "high" and "high" in _stakes(policy)
+        elif fact == "tokens":
+            yield tuple(x.limits.context is not None and value > x.limits.context for x in policy.lanes.values())  # type: ignore[operator]
+        elif fact == "needs":
+            yield tuple(x.supports is None or set(value) <= x.supports for x in policy.lanes.values())  # type: ignore[arg-type]
+        elif fact == "ceiling":
+            money = [w.ceiling for w in (*policy.workloads.values(), policy.unlabelled)]
+            money += [must.cost_over for must in policy.must]
+            yield value is None
+            yield tuple(isinstance(value, float) and value <= m for m in money if m is not None)
+
+
+def _stakes(policy: Policy) -> set[str | None]:
+    return {w.stakes for w in (*policy.workloads.values(), policy.unlabelled)}
