@@ -36,9 +36,13 @@ LAYERS = """
     server server.api server.app
     demo demo.model demo.requests
     demo.play
+    proof proof.space proof.oracle proof.reach proof.finding
+    proof.safety proof.liveness proof.lint
+    proof.verify
+    proof.words
     cli.output
     cli.init
-    cli.explain cli.review cli.serve
+    cli.check cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
     cli
@@ -62,7 +66,7 @@ BROAD_EXCEPT = {
     "store.writer": "the worker boundary: its callers would wait for ever",
     "cli": "the command line's boundary",
 }
-OPTIONAL_EXTRAS = {"xllamacpp"}
+OPTIONAL_EXTRAS = {"z3", "xllamacpp"}
 MOST_LINES = 400
 MOST_FUNCTION = 60
 LONG_FUNCTION = 40

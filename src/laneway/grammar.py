@@ -329,7 +329,7 @@ def approval(node: Node, reading: Reading) -> Approval:
     if on > datetime.date.max - datetime.timedelta(days=36500):
         reading.fail(node, "`on` is too far in the future")
     every = entries.get("review_every", days)
-    return Approval(by, on, 90 if every is None else every)
+    return Approval(by, on, 90 if every is None else every, entries.line)
 
 
 def currency(node: Node, reading: Reading) -> str:

@@ -69,6 +69,10 @@ class Lane:
         """True where we run it ourselves, so that no provider's promise needs verifying."""
         return self.kind in ("local", "private")
 
+    def known(self, today: datetime.date, fresh_days: int) -> bool:
+        """Whether what others promise of it was verified within `fresh_days`; else its places are unknown."""
+        return self.own or (self.verified is not None and 0 <= (today - self.verified).days <= fresh_days)
+
     def cost(self, tokens_in: int, tokens_out: int) -> float | None:
         """Money for one call, None where the price is unknown."""
         return None if self.price is None else self.price.cost(tokens_in, tokens_out)
@@ -98,7 +102,7 @@ class Zone:
 
         A lane of others' whose facts were not verified within `fresh_days` has unknown regions.
         """
-        known = lane.own or (lane.verified is not None and 0 <= (today - lane.verified).days <= fresh_days)
+        known = lane.known(today, fresh_days)
         runs = lane.runs if known else None
         stores = frozenset() if lane.retention == 0 and known else (lane.stores if known else None)
         stale = "" if known else ", not verified of late"

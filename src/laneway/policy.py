@@ -183,6 +183,7 @@ class Approval:
     by: str
     on: datetime.date
     review_every: int = 90
+    line: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,6 +213,7 @@ class Policy:
     facts: dict[str, FactType] = field(default_factory=dict)
     approval: Approval | None = None
     networks: tuple[str, ...] = ()
+    todos: tuple[Rule, ...] = ()
 
     @property
     def strictest(self) -> str:

@@ -27,6 +27,7 @@ from laneway.policy import (
     Policy,
     Ranking,
     Review,
+    Rule,
     Unlabelled,
     Waiver,
     Workload,
@@ -110,6 +111,7 @@ class _File:
         self.names = Names()
         self.lanes: dict[str, Lane] = {}
         self.zones: dict[str, Zone] = {}
+        self.todos: list[Rule] = []
 
     def policy(self, source: str) -> Policy:
         top, what = self.top, "a policy"
@@ -151,6 +153,7 @@ class _File:
             facts=self.names.facts,
             approval=top.get("approved", approval),
             networks=networks,
+            todos=tuple(self.todos),
         )
 
     # names
@@ -206,10 +209,13 @@ class _File:
 
     def _rules(self, key: str, reader: Callable[[str, Entries], T]) -> tuple[T, ...]:
         nodes = self.top.get(key, each(lambda node, r: Entries(node, r, _RULE_KEYS[key], f"this `{key}` rule")))
-        made = [
-            self.r.attempt(lambda _, __, i=i, e=e: reader(e.get("id", text) or f"{key}[{i}]", e), e.node)  # type: ignore[misc]
-            for i, e in enumerate(nodes or ())
-        ]
+        made = []
+        for i, entries in enumerate(nodes or ()):
+            id = entries.get("id", text) or f"{key}[{i}]"
+            if entries.nodes.keys() - {"id"} == {"says"}:  # a sentence without a rule
+                self.todos.append(Rule(id=id, says=entries.need("says", text, "a rule"), line=entries.line))
+            else:
+                made.append(self.r.attempt(lambda _, __, id=id, e=entries: reader(id, e), entries.node))  # type: ignore[misc]
         return tuple(rule for rule in made if rule is not None)
 
     def _shared(self, id: str, entries: Entries) -> dict[str, Any]:

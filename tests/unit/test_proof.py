@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 
 from hypothesis import given, settings
+from tests.generated import TODAY, policies
 
 from laneway.decide import decide
 from laneway.decision import Route
@@ -16,7 +17,6 @@ from laneway.proof.oracle import Enumeration, Solver
 from laneway.proof.reach import Reach
 from laneway.proof.space import Cell, In, Space, both, signals_of
 from laneway.signals import Ask
-from tests.generated import TODAY, policies
 
 
 def free(policy: Policy) -> Policy:

@@ -1,6 +1,7 @@
 """The command line: one module a verb, one place where errors become exit codes.
 
-Exit codes: 0 done (or route), 1 failed, 2 usage, 3 refuse, 4 hold, 5 invalid policy file.
+Exit codes: 0 done (or route), 1 failed, 2 usage, 3 refuse, 4 hold, 5 invalid policy file,
+6 a property violated or not proved.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from laneway import __version__
+from laneway.cli.check import check
 from laneway.cli.demo import demo
 from laneway.cli.explain import explain
 from laneway.cli.init import init
@@ -54,7 +56,7 @@ def main() -> None:
     """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
 
 
-for _command in (demo, init, serve, explain, why, log, review):
+for _command in (demo, init, serve, check, explain, why, log, review):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ __all__ = ["explain", "print_decision"]
 @click.option("--tokens", type=click.IntRange(0, 1_000_000_000), help="Input tokens.")
 @click.option("--needs", multiple=True, help="tools, vision, audio, pdf, json or context; may be repeated.")
 @click.option("--fact", "facts", multiple=True, metavar="NAME=VALUE", help="A fact that the policy declares.")
+@click.option("--down", multiple=True, metavar="LANE", help="A lane that is out; may be repeated.")
 @click.option("--all", "all_", is_flag=True, help="Print every class and lane instead of one request.")
 @json_option
 @click.pass_context
@@ -57,7 +58,8 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     Exit code: 0 route, 3 refuse, 4 hold, 5 invalid policy file.
     """
     policy = load(policy_path)
-    today = Facts(today=datetime.datetime.now(datetime.UTC).date())
+    closed = {_known("--down", lane, tuple(policy.lanes)): f"{lane} is down" for lane in flags["down"]}
+    today = Facts(today=datetime.datetime.now(datetime.UTC).date(), closed=closed)
     if all_:
         _print_table(policy, today, json_=json_)
         return

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["as_json", "default_log", "err", "grid", "json_option", "log_option", "out", "policy_option", "styled"]
+__all__ = ["as_json", "default_log", "err", "grid", "json_option", "log_option", "out", "policy_argument",
+           "policy_option", "styled"]  # fmt: skip
 
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -23,6 +24,10 @@ json_option = click.option("--json", "json_", is_flag=True, help="Print one JSON
 policy_option = click.option(
     "--policy", "policy_path", type=click.Path(path_type=Path), default=Path("laneway.yaml"), show_default=True,
     envvar="LANEWAY_POLICY", help="The policy file.",
+)  # fmt: skip
+policy_argument = click.argument(
+    "policy_path", metavar="[POLICY]", type=click.Path(path_type=Path), default=Path("laneway.yaml"),
+    envvar="LANEWAY_POLICY",
 )  # fmt: skip
 log_option = click.option(
     "--log", "log_path", type=click.Path(path_type=Path), default=None, envvar="LANEWAY_LOG",

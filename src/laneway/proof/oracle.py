@@ -193,4 +193,3 @@ def _runs(mask: int) -> list[tuple[int, int]]:
             runs.append((start, k - 1))
         k += 1
     return runs
-

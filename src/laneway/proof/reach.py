@@ -81,9 +81,10 @@ class Reach:
     @cached_property
     def allowed(self) -> dict[str, Formula]:
         """What the wall lets each lane see."""
-        return {lane: both(self._granted(lane), self.unlimited(lane)) for lane in self.policy.lanes}
+        return {lane: both(self.granted(lane), self.unlimited(lane)) for lane in self.policy.lanes}
 
-    def _granted(self, lane: str) -> Formula:
+    def granted(self, lane: str) -> Formula:
+        """The requests whose class the wall's table lets use the lane."""
         wall = walled(self.policy, self.today)
         return self.space.cell_in("sensitivity", lambda v: v in wall and lane in wall[str(v)].admitted)
 
@@ -95,12 +96,14 @@ class Reach:
     @cached_property
     def open(self) -> dict[str, Formula]:
         """What the wall, the evidence rule and the lane's own abilities let each lane see."""
-        return {name: both(f, self._waived(name), *self._able(self.policy.lanes[name])) for name, f in self.allowed.items()}
+        return {
+            name: both(f, self._waived(name), *self._able(self.policy.lanes[name])) for name, f in self.allowed.items()
+        }
 
     def _able(self, lane: Lane) -> Iterator[Formula]:
         if lane.limits.context is not None:
             context = lane.limits.context
-            yield self.space.cell_in("tokens", lambda v: isinstance(v, int) and v <= context)
+            yield self.space.cell_in("tokens", lambda v: isinstance(v, int | float) and v <= context)
         if lane.supports is not None:
             supports = lane.supports
             yield self.space.cell_in("needs", lambda v: isinstance(v, tuple) and supports.issuperset(v))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import prod
 from typing import Literal
 
@@ -22,8 +22,8 @@ from laneway.regions import COUNTRIES
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
 
 __all__ = [
-    "FALSE", "TRUE", "And", "Cell", "Dimension", "Formula", "In", "Neg", "Or", "Reading", "Space", "both", "conditions",
-    "either", "signals_of",
+    "FALSE", "TRUE", "And", "Cell", "Dimension", "Formula", "In", "Neg", "Or", "Reading", "Space", "Value", "both",
+    "conditions", "either", "signals_of",
 ]  # fmt: skip
 
 Reading = Literal["surely", "possibly"]
@@ -64,7 +64,8 @@ class Neg:
 Formula = In | And | Or | Neg
 """A set of requests. Compared by identity, so that oracles can keep what they know of a shared part."""
 
-TRUE, FALSE = And(()), Or(())
+TRUE: Formula = And(())
+FALSE: Formula = Or(())
 
 
 def both(*parts: Formula) -> Formula:
@@ -81,10 +82,11 @@ def either(parts: Iterable[Formula]) -> Formula:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One fact and a value that stands for each of its cells; None is absent or unknown."""
+    """One fact: a value that stands for each of its cells (None is absent or unknown), and each value's cell."""
 
     fact: str
     values: tuple[Value, ...]
+    cell: dict[Value, int]
 
 
 Cell = tuple[int, ...]
@@ -102,7 +104,7 @@ class Space:
                 for test in _tests(condition):
                     tests.setdefault(test.fact, {})[test] = None
         self.dimensions = tuple(
-            Dimension(fact, _grouped(values, fact, tuple(tests.get(fact, ())), policies))
+            _grouped(fact, values, tuple(tests.get(fact, ())), policies)
             for fact, values in _domains(policies, tests).items()
         )
         self.index = {dimension.fact: i for i, dimension in enumerate(self.dimensions)}
@@ -148,6 +150,11 @@ class Space:
         parts = [self.formula(part, reading) for part in condition.parts]
         return both(*parts) if isinstance(condition, All) else either(parts)
 
+    def workload(self, name: str | None) -> Formula:
+        """The requests that ask for the workload, or for one that nothing tells from it."""
+        i = self.index["workload"]
+        return self._atom(i, 1 << self.dimensions[i].cell[name])
+
     @cached_property
     def possible(self) -> Formula:
         """The requests that `classify` can make: floors and ceilings of workloads and `unlabelled` hold."""
@@ -155,13 +162,10 @@ class Space:
 
     def _possible(self, policy: Policy) -> Formula:
         named = (*((w.name, w) for w in policy.workloads.values()), (None, None))
-        return either(
-            both(self.cell_in("workload", lambda v, n=name: self._group(policy, v) == n), *self._floors(policy, w))  # type: ignore[misc]
-            for name, w in named
-        )
+        return either(both(self._asking(policy, name), *self._floors(policy, workload)) for name, workload in named)
 
-    def _group(self, policy: Policy, value: Value) -> Value:
-        return value if value in policy.workloads else None
+    def _asking(self, policy: Policy, workload: str | None) -> Formula:
+        return self.cell_in("workload", lambda v: (v if v in policy.workloads else None) == workload)
 
     def _floors(self, policy: Policy, workload: Workload | None) -> Iterator[Formula]:
         classes, unlabelled = policy.classes, policy.unlabelled
@@ -185,7 +189,9 @@ class Space:
 def signals_of(space: Space, cell: Cell) -> Signals:
     """A request in the cell."""
     values = {d.fact: d.values[i] for d, i in zip(space.dimensions, cell, strict=True)}
-    built_in = {fact: value for fact, value in values.items() if fact in Signals.__struct_fields__ and value is not None}
+    built_in = {
+        fact: value for fact, value in values.items() if fact in Signals.__struct_fields__ and value is not None
+    }
     declared = {fact: value for fact, value in values.items() if fact not in built_in and value is not None}
     return msgspec.convert(built_in | {"declared": declared}, Signals)
 
@@ -219,15 +225,14 @@ _BLANK = Signals(sensitivity="")
 def _domains(policies: tuple[Policy, ...], tests: dict[str, dict[Test, None]]) -> dict[str, tuple[Value, ...]]:
     """Each fact's values, the usual one first, before those that no test tells apart are put together."""
     words = {fact: [str(v) for test in found for v in sorted(map(str, test.values))] for fact, found in tests.items()}
-    money = {w.ceiling for p in policies for w in (*p.workloads.values(), p.unlabelled)}
-    money |= {must.cost_over for policy in policies for must in policy.must}
+    money = {amount for policy in policies for amount in _money(policy)}
     contexts = {float(lane.limits.context) for p in policies for lane in p.lanes.values() if lane.limits.context}
     domains: dict[str, tuple[Value, ...]] = {
         "sensitivity": tuple(dict.fromkeys(c for policy in policies for c in policy.classes)),
         "difficulty": DIFFICULTIES,
         "stakes": STAKES,
         "latency": LATENCIES,
-        "ceiling": (None, *_points(tests.get("ceiling", ()), {m for m in money if m is not None}, low=0.0)),
+        "ceiling": (None, *_points(tests.get("ceiling", ()), money, low=0.0)),
         "tokens": tuple(_points(tests["tokens"], contexts, 0.0, whole=True)) if "tokens" in tests else (0,),
         "needs": tuple(c for n in range(len(NEEDS) + 1) for c in combinations(NEEDS, n)) if "needs" in tests else ((),),
         "workload": (None, *dict.fromkeys(name for policy in policies for name in policy.workloads)),
@@ -251,25 +256,30 @@ def _points(
     *, whole: bool = False,
 ) -> Iterator[float]:  # fmt: skip
     """A number for each bound that a test names and one for each gap between two of them."""
-    bounds = sorted({float(v) for test in tests for v in test.values} | set(more) | ({low} if low is not None else set()))
+    bounds = sorted(
+        {float(v) for test in tests for v in test.values} | set(more) | ({low} if low is not None else set())
+    )
     if not bounds:
         bounds = [0.0]
-    gaps = [(a + b) / 2 if not whole else float(int(a) + 1) for a, b in zip(bounds, bounds[1:], strict=False)]
+    gaps = [(a + b) / 2 if not whole else float(int(a) + 1) for a, b in pairwise(bounds)]
     ends = [bounds[0] - 1, bounds[-1] + 1]
     points = sorted({*bounds, *gaps, *ends})
     return (int(p) if whole else p for p in points if (low is None or p >= low) and (high is None or p <= high))
 
 
-def _grouped(
-    values: tuple[Value, ...], fact: str, tests: tuple[Test, ...], policies: tuple[Policy, ...]
-) -> tuple[Value, ...]:
-    """One value for each set of values that nothing in the policies tells apart."""
-    seen: dict[object, Value] = {}
+def _grouped(fact: str, values: tuple[Value, ...], tests: tuple[Test, ...], policies: tuple[Policy, ...]) -> Dimension:
+    """One cell for each set of values that nothing in the policies tells apart."""
+    cells: dict[object, int] = {}
+    stands: list[Value] = []
+    cell: dict[Value, int] = {}
     for value in values:
         signals = _with(fact, value)
         told = (*(t.holds(signals) for t in tests), *_otherwise(fact, value, policies))
-        seen.setdefault(told, value)
-    return tuple(seen.values())
+        if told not in cells:
+            cells[told] = len(stands)
+            stands.append(value)
+        cell[value] = cells[told]
+    return Dimension(fact, tuple(stands), cell)
 
 
 def _otherwise(fact: str, value: Value, policies: tuple[Policy, ...]) -> Iterator[object]:
@@ -285,17 +295,18 @@ def _otherwise(fact: str, value: Value, policies: tuple[Policy, ...]) -> Iterato
             yield value == policy.unlabelled.difficulty
             yield tuple(value == w.difficulty for w in policy.workloads.values())
         elif fact == "stakes":
-            yield value == "high" and "high" in _stakes(policy)
+            stakes = [policy.unlabelled.stakes, *(workload.stakes for workload in policy.workloads.values())]
+            yield value == "high" and "high" in stakes
         elif fact == "tokens":
             yield tuple(x.limits.context is not None and value > x.limits.context for x in policy.lanes.values())  # type: ignore[operator]
         elif fact == "needs":
             yield tuple(x.supports is None or set(value) <= x.supports for x in policy.lanes.values())  # type: ignore[arg-type]
         elif fact == "ceiling":
-            money = [w.ceiling for w in (*policy.workloads.values(), policy.unlabelled)]
-            money += [must.cost_over for must in policy.must]
             yield value is None
-            yield tuple(isinstance(value, float) and value <= m for m in money if m is not None)
+            yield tuple(isinstance(value, float) and value <= amount for amount in _money(policy))
 
 
-def _stakes(policy: Policy) -> set[str | None]:
-    return {w.stakes for w in (*policy.workloads.values(), policy.unlabelled)}
+def _money(policy: Policy) -> Iterator[float]:
+    """Every amount that the policy names outside of tests."""
+    amounts = [policy.unlabelled.ceiling, *(workload.ceiling for workload in policy.workloads.values())]
+    yield from (amount for amount in (*amounts, *(must.cost_over for must in policy.must)) if amount is not None)

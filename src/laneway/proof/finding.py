@@ -1,0 +1,172 @@
+"""finding: one thing that does not hold of a policy, and the smallest request that shows it.
+
+A request is shown by the flags that `laneway explain` takes, and only by those that matter: with any one of
+them left out the failure is gone. It is found by an oracle and replayed through the real interpreter.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
+
+import msgspec
+
+from laneway.condition import fact_of
+from laneway.decide import decide
+from laneway.decision import Decision, Route
+from laneway.facts import Facts
+from laneway.policy import Policy
+from laneway.proof.oracle import Oracle
+from laneway.proof.reach import Reach
+from laneway.proof.space import Cell, Formula, In, Space, both, signals_of
+from laneway.signals import Ask, Signals
+
+__all__ = ["Finding", "Severity", "Subject", "Witness", "called"]
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A request (`flags` for `laneway explain`), the lanes that are `down`, and what the interpreter decides."""
+
+    signals: Signals
+    flags: tuple[str, ...]
+    down: tuple[str, ...]
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is wrong: a stable `code`, the rule or lane it is `about` and its line (0: the whole file)."""
+
+    code: str
+    about: str
+    line: int
+    message: str
+    says: str = ""
+    lane: str = ""
+    severity: Severity = "error"
+    witness: Witness | None = None
+    remedy: str = ""
+
+
+class Subject:
+    """A policy under proof on a day: its space, what can answer questions about it, and its reach."""
+
+    def __init__(self, policy: Policy, today: datetime.date, space: Space, oracle: Oracle) -> None:
+        self.policy, self.today, self.space, self.oracle = policy, today, space, oracle
+        self.reach = Reach(policy, space, today)
+
+    def empty(self, *parts: Formula) -> bool:
+        """Whether no request meets all parts. Raises NotProved."""
+        return self.oracle.find(both(*parts)) is None
+
+    def shown(self, *parts: Formula, lane: str | None = None) -> Witness | None:
+        """The smallest request that meets all parts, in the smallest outage that leads it to `lane`."""
+        cell = _smallest(self.space, self.oracle, both(*parts))
+        if cell is None:
+            return None
+        signals = self._usually(cell)
+        down = () if lane is None else _outage(self.policy, signals, lane, self.today)
+        decision = decide(self.policy, Ask(), signals, _without(down, self.today))
+        return Witness(signals, tuple(_flags(self.policy, signals, self.space)), down, decision)
+
+    def _usually(self, cell: Cell) -> Signals:
+        """A request in the cell, with the usual value of every fact that may keep it."""
+        signals = signals_of(self.space, cell)
+        usual = _usual(self.policy, signals.workload)
+        cells = zip(self.space.dimensions, cell, strict=True)
+        kept = {d.fact: usual[d.fact] for d, k in cells if d.fact in usual and d.cell.get(usual[d.fact]) == k}  # type: ignore[call-overload]
+        return msgspec.structs.replace(signals, **kept | {"workload": signals.workload})
+
+
+def _smallest(space: Space, oracle: Oracle, formula: Formula) -> Cell | None:
+    """A request in the set with so few unusual facts that leaving out any of them leaves the set."""
+    cell = oracle.find(formula)
+    if cell is None:
+        return None
+    late = ("latency", "stakes", "difficulty", "sensitivity")  # what says most of a request is given up last
+    facts = ["workload", *(fact for fact in space.index if fact not in (*late, "workload")), *late]
+    for fact in facts:
+        i = space.index[fact]
+        usual = _usual(space.policies[0], _workload(space, cell)).get(fact)
+        plain = space.dimensions[i].cell.get(usual, 0)  # type: ignore[call-overload]
+        found = cell if cell[i] == plain else oracle.find(both(formula, In(i, 1 << plain)))
+        cell = found or cell
+        if found or fact == "workload":  # what is usual of the other facts depends on the workload
+            formula = both(formula, In(i, 1 << cell[i]))
+    return cell
+
+
+def _workload(space: Space, cell: Cell) -> str | None:
+    at = space.index["workload"]
+    name = space.dimensions[at].values[cell[at]]
+    return None if name is None else str(name)
+
+
+def _usual(policy: Policy, name: str | None) -> dict[str, object]:
+    """What each fact is where a client names the workload `name`, or none, and says nothing else."""
+    workload, default = policy.workloads.get(name or ""), policy.unlabelled
+    difficulty = (workload and workload.difficulty) or default.difficulty
+    return {
+        "sensitivity": (workload and workload.sensitivity) or default.sensitivity,
+        "difficulty": "routine" if difficulty == "auto" else difficulty,
+        "stakes": (workload and workload.stakes) or default.stakes,
+        "latency": (workload and workload.latency) or default.latency,
+        "ceiling": default.ceiling if workload is None or workload.ceiling is None else workload.ceiling,
+        "tokens": 0, "needs": (), "workload": None, "team": None, "region": None,
+    }  # fmt: skip
+
+
+def _flags(policy: Policy, signals: Signals, space: Space) -> Iterator[str]:
+    usual = _usual(policy, signals.workload)
+    for dimension in space.dimensions:
+        value = fact_of(signals, dimension.fact)
+        if value is None or len(dimension.values) == 1 or value == usual.get(dimension.fact):
+            continue
+        if dimension.fact in usual:
+            yield from (f"--{dimension.fact}", _shown(value))
+        else:
+            yield from ("--fact", f"{dimension.fact}={_shown(value)}")
+
+
+def _shown(value: str | float | tuple[str, ...]) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:.9f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def called(policy: Policy, decision: Decision) -> frozenset[str]:
+    """The lanes that a decision may call, on any hop."""
+    if not isinstance(decision, Route):
+        return frozenset()
+    weakest = min(policy.rank[name] for name in decision.lanes)
+    return frozenset(decision.lanes) | {name for name in decision.escalate if policy.rank[name] > weakest}
+
+
+def _without(lanes: Iterable[str], today: datetime.date) -> Facts:
+    """A day on which these lanes are out."""
+    return Facts(today=today, closed={lane: f"{lane} is down" for lane in lanes})
+
+
+def _outage(policy: Policy, signals: Signals, lane: str, today: datetime.date) -> tuple[str, ...]:
+    approved = replace(policy, reviews=())  # what an approval lets happen is what counts
+    others = [name for name in policy.lanes if name != lane]
+    for down in _subsets(others):
+        if lane in called(policy, decide(approved, Ask(), signals, _without(down, today))):
+            return down
+    return ()
+
+
+def _subsets(names: list[str]) -> Iterator[tuple[str, ...]]:
+    """Subsets, small ones first; of more than ten names only those of up to three, and nearly all."""
+    most = len(names) if len(names) <= 10 else 3
+    for n in range(most + 1):
+        yield from combinations(names, n)
+    if most < len(names):
+        yield from (tuple(name for name in names if name != kept) for kept in names)
+        yield tuple(names)
