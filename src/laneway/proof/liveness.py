@@ -8,8 +8,8 @@ from dataclasses import replace
 from laneway.decide import affordable
 from laneway.policy import Policy, Ranking, Review, Rule
 from laneway.proof.finding import Finding, Subject
-from laneway.proof.space import Formula, Neg, Reading, both, either
-from laneway.signals import Ask
+from laneway.proof.space import TRUE, Formula, Neg, Reading, both, either, signals_of
+from laneway.signals import Ask, Signals
 from laneway.wall import walled
 
 __all__ = ["alive", "bounded", "decided"]
@@ -62,7 +62,7 @@ def alive(subject: Subject) -> Iterator[Finding]:
     """Every rule decides some request; a dead one is shown with those that shadow it."""
     policy, reach = subject.policy, subject.reach
     yield from _dead(subject, policy.routes, reach.routed, "route")
-    yield from _dead(subject, policy.fallbacks, [both(met, reach.tried) for met in reach.falls], "fallback")
+    yield from _dead(subject, policy.fallbacks, reach.falls, "fallback", reach.tried)
     yield from _dead(subject, policy.reviews, reach.reviewed, "review")
     for limit in policy.limits:
         when = subject.space.formula(limit.when, "possibly")
@@ -90,38 +90,51 @@ def _useless(rule: Rule, why: str) -> Finding:
                    remedy="delete it, or mend what it was meant to do")  # fmt: skip
 
 
+_NAMED = 4
+"""The most rules that are named as the shadows of a dead one."""
+
+
 def _dead(
-    subject: Subject, rules: Sequence[Ranking | Review], decides: Sequence[Formula], what: str
+    subject: Subject, rules: Sequence[Ranking | Review], firsts: Sequence[Formula], what: str, matters: Formula = TRUE
 ) -> Iterator[Finding]:
-    for i, (rule, met) in enumerate(zip(rules, decides, strict=True)):
-        if not subject.empty(met):
+    """The rules that are first for no request that `matters`, with those that take their requests."""
+    for i, (rule, first) in enumerate(zip(rules, firsts, strict=True)):
+        if not subject.empty(first, matters):
             continue
-        reading: Reading = "possibly" if isinstance(rule, Review) and rule.release == "after-approval" else "surely"
-        own = subject.space.formula(rule.when, reading)
+        own = subject.space.formula(rule.when, _reading(rule))
         if subject.empty(own):
             why, remedy = "no request can meet its condition", "mend the condition, or delete the rule"
-        elif shadows := _shadows(subject, own, rules[:i], decides[:i]):
-            names = " and ".join(f"{other.id} (line {other.line})" for other in shadows)
-            take = "takes" if len(shadows) == 1 else "take"
-            why, remedy = (
-                f"{names} {take} every request that it is meant for",
-                "move it up",
-            )
+        elif not subject.empty(first):
+            why, remedy = "no request that is left to it calls a lane", "delete it, or mend the rule before it"
         else:
-            why, remedy = (
-                "no request that it is meant for calls any lane",
-                "delete it, or mend the rule that ends before it",
-            )
+            shadows = _shadows(subject, own, rules[:i], firsts[:i])
+            names = ", ".join(f"{other.id} (line {other.line})" for other in shadows[:_NAMED])
+            more = " and others" if len(shadows) > _NAMED else ""
+            take = "takes" if len(shadows) == 1 else "take"
+            why, remedy = f"{names}{more} {take} every request that it is meant for", "move it up"
         yield Finding(code="dead-rule", about=rule.id, line=rule.line, says=rule.says,
                       message=f"this {what} never decides anything: {why}", remedy=remedy)  # fmt: skip
 
 
-def _shadows(subject: Subject, own: Formula, rules: Sequence[Rule], decides: Sequence[Formula]) -> list[Rule]:
-    """The earlier rules that decide what this one is meant for; [] where those do not cover it."""
-    taking = [(rule, met) for rule, met in zip(rules, decides, strict=True) if not subject.empty(own, met)]
-    if not subject.empty(own, Neg(either(met for _, met in taking))):
-        return []
-    return [rule for rule, _ in taking]
+def _shadows(subject: Subject, own: Formula, rules: Sequence[Rule], firsts: Sequence[Formula]) -> list[Rule]:
+    """Earlier rules that between them take all of `own`, or the first few of them."""
+    taking: dict[int, Formula] = {}
+    while len(taking) <= _NAMED:
+        cell = subject.oracle.find(both(own, Neg(either(taking.values()))))
+        if cell is None:
+            break
+        signals = signals_of(subject.space, cell)
+        taker = next(i for i, rule in enumerate(rules) if _takes(rule, signals))
+        taking[taker] = firsts[taker]
+    return [rules[i] for i in sorted(taking)]
+
+
+def _takes(rule: Rule, signals: Signals) -> bool:
+    return (rule.possibly if _reading(rule) == "possibly" else rule.surely)(signals)
+
+
+def _reading(rule: Rule) -> Reading:
+    return "possibly" if isinstance(rule, Review) and rule.release == "after-approval" else "surely"
 
 
 def bounded(subject: Subject) -> Iterator[Finding]:

@@ -140,23 +140,23 @@ class Solver:
         if left <= 0:
             raise NotProved(f"the proof took longer than {self._seconds:g} s; allow more with --seconds")
         self._solver.set("timeout", max(1, int(left * 1000)))
-        answer = self._solver.check(self._term(formula))
-        if answer == self._z3.unsat:
-            return None
-        if answer != self._z3.sat:
-            raise NotProved(f"z3 gave up: {self._solver.reason_unknown()}; allow more with --seconds")
-        model = self._solver.model()
-        return tuple(model.eval(fact, model_completion=True).as_long() for fact in self._facts)
+        self._solver.push()
+        try:
+            self._solver.add(self._term(formula))
+            answer = self._solver.check()
+            if answer == self._z3.unsat:
+                return None
+            if answer != self._z3.sat:
+                raise NotProved(f"z3 gave up: {self._solver.reason_unknown()}; allow more with --seconds")
+            model = self._solver.model()
+            return tuple(model.eval(fact, model_completion=True).as_long() for fact in self._facts)
+        finally:
+            self._solver.pop()
 
     def _term(self, formula: Formula) -> Any:
         known = self._known.get(id(formula))
         if known is None:
-            made = self._made(formula)
-            if not isinstance(formula, In):  # a name for it, so that z3 sees a shared part once
-                name = self._z3.FreshBool("p", self._context)
-                self._solver.add(name == made)
-                made = name
-            known = self._known[id(formula)] = formula, made
+            known = self._known[id(formula)] = formula, self._made(formula)
         return known[1]
 
     def _made(self, formula: Formula) -> Any:

@@ -1,0 +1,107 @@
+"""How long `laneway check` takes as a policy grows: rules, facts and lanes, made up but shaped like real ones.
+
+    python benchmarks/bench_check.py [--rules 25 50 100 200 400] [--oracle] [--json]
+
+Each policy has 12 facts that its rules test (9 enumerated, 3 numeric), 12 lanes, 4 classes, and a clean wall, so
+that every property must be proved and no search may stop early. One core, everything from loaded policy to report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import random
+import time
+
+from laneway.policy import Policy
+from laneway.policy_file import parse
+from laneway.proof.space import Space
+from laneway.proof.verify import verify
+
+TODAY = datetime.date(2026, 11, 24)
+KINDS = ("local", "private", "managed-open", "premium")
+FACTS = {f"fact{i}": [f"v{k}" for k in range(4)] for i in range(5)}
+NUMBERS = {"pages": 1000}
+
+
+def made(rules: int, seed: int = 7) -> Policy:
+    """A policy of about `rules` rules, the same for the same seed."""
+    dice = random.Random(seed)
+    lines = ["laneway: 1", "name: made", "currency: EUR", "sensitivity: [public, internal, confidential, restricted]",
+             "unlabelled: {sensitivity: internal}", "networks: [10.0.0.0/8]", "lanes:"]  # fmt: skip
+    names = [f"lane{i}" for i in range(12)]
+    for i, name in enumerate(names):
+        kind = KINDS[i % 4]
+        url = {"local": f"http://127.0.0.1:{8000 + i}/v1", "private": f"http://10.0.0.{i}/v1"}.get(
+            kind, f"https://l{i}.example/v1"
+        )
+        more = "" if kind in ("local", "private") else ", runs: DE, stores: DE, dpa: 2026-01-01, verified: 2026-11-20"
+        lines.append(f'  {name}: {{kind: {kind}, provider: openai, url: "{url}", model: m{i}, price: {i}{more}}}')
+    lines.append(f"strength: [{', '.join(names)}]")
+    lines += ["zones:", "  ours: {kind: [local, private]}", "  eea: {runs: EEA, stores: EEA, dpa: signed}"]
+    lines += ["wall:", "  - {sensitivity: restricted, zones: [ours]}",
+              "  - {sensitivity: [public, internal, confidential], zones: [ours, eea]}",
+              "facts:"]  # fmt: skip
+    lines += [f"  {fact}: {{values: [{', '.join(values)}]}}" for fact, values in FACTS.items()]
+    lines += [f"  {fact}: {{from: 0, to: {top}}}" for fact, top in NUMBERS.items()]
+    lines += ["workloads: {w0: {latency: batch}, w1: {stakes: high}, w2: {}}", "routes:"]
+    lines += [f"  - {{when: {_when(dice)}, try: [{_words(dice)}]}}" for _ in range(rules * 6 // 10)] + [
+        "  - {try: cheapest}"
+    ]
+    lines += ["fallbacks:"]
+    lines += [f"  - {{when: {_when(dice)}, then: [{_words(dice)}, refuse]}}" for _ in range(rules * 3 // 10)] + [
+        "  - {then: [next, refuse]}"
+    ]
+    lines += ["reviews:"] + [f"  - {{when: {_when(dice)}}}" for _ in range(max(1, rules // 10))]
+    lines += [
+        "gate: {checks: [empty], weak: [strongest, hold], waiver: {lanes: ["
+        + ", ".join(names)
+        + "], until: 2027-06-01, by: me}}"
+    ]
+    lines += ["must:", "  - {never: {sensitivity: restricted, lane: {kind: [managed-open, premium]}}}",
+              "  - {never: {sensitivity: {at_least: confidential}, lane: {runs: {not: EEA}, kind: {not: [local, private]}}}}"]  # fmt: skip
+    return parse("\n".join(lines) + "\n", "made.yaml")
+
+
+def _when(dice: random.Random) -> str:
+    built_in = {"sensitivity": ["public", "internal", "confidential", "restricted"], "difficulty": ["routine", "hard", "unknown"],
+                "stakes": ["normal", "high"], "latency": ["interactive", "background", "batch"]}  # fmt: skip
+    domains = built_in | FACTS
+    tests = [f"{fact}: {dice.choice(domains[fact])}" for fact in dice.sample(sorted(domains), dice.randint(2, 4))]
+    for fact, top in (("pages", 1000), ("tokens", 100_000), ("ceiling", 10)):
+        if dice.random() < 0.25:
+            tests.append(f"{fact}: {{{dice.choice(['over', 'under'])}: {dice.randint(1, 40) * top // 40 or 1}}}")
+    return "{" + ", ".join(tests) + "}"
+
+
+def _words(dice: random.Random) -> str:
+    return ", ".join(
+        dice.sample(["cheapest", "strongest", "ours", "safest", "lane0", "lane1", "lane4"], dice.randint(1, 2))
+    )
+
+
+def main() -> None:
+    """Print seconds by number of rules."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rules", type=int, nargs="+", default=[25, 50, 100, 200, 400])
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    rows = []
+    for rules in args.rules:
+        policy = made(rules)
+        started = time.perf_counter()
+        report = verify(policy, TODAY, seconds=600)
+        took = time.perf_counter() - started
+        dead = sum(f.code == "dead-rule" for f in report.findings)
+        rows.append({"rules": rules, "seconds": round(took, 2), "prover": report.prover, "requests": float(report.requests),
+                     "facts": sum(len(d.values) > 1 for d in Space(policy).dimensions), "dead": dead,
+                     "errors": len(report.errors), "unproved": report.unproved})  # fmt: skip
+        if not args.json:
+            print(rows[-1], flush=True)
+    if args.json:
+        print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
