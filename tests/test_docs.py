@@ -170,12 +170,16 @@ _CODE_AT = {
     "Stopped": 1,
     "LaneError": 0,
     "Failure": 0,
+    "Finding": 0,
+    "warned": 0,
+    "_dated": 0,
     "_refuse": 2,
 }
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "Reasons": ("Reason", "_reason"),
     "Errors to the client": ("RequestError", "Stopped", "_refuse"),
     "Errors of a lane": ("LaneError", "Failure"),
+    "Findings": ("Finding", "warned", "_dated"),
 }
 
 
@@ -237,6 +241,7 @@ def test_codes_are_found_in_the_source() -> None:
     assert {"wall", "wall-limit", "no-lane"} <= codes_in_source("Reasons")
     client = {"invalid_json", "held_weak", "lanes_failed", "log_unavailable"}
     assert client <= codes_in_source("Errors to the client")
+    assert {"must-broken", "alias", "stale-waiver"} <= codes_in_source("Findings")
     assert {"late", "unreachable", "broken"} <= codes_in_source("Errors of a lane")
 
 

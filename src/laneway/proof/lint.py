@@ -29,7 +29,7 @@ def lint(policy: Policy, today: datetime.date) -> Iterator[Finding]:
     for lane in policy.lanes.values():
         yield from _lane(policy, lane, today)
     for waiver in policy.gate.waivers:
-        yield from _dated(waiver.until, today, "waiver", waiver.id, waiver.line,
+        yield from _dated("stale-waiver", waiver.until, today, waiver.id, waiver.line,
                           f"the waiver of {', '.join(sorted(waiver.lanes))} by {waiver.by}",
                           "measure the lanes, or let a named person renew it")  # fmt: skip
 
@@ -55,7 +55,7 @@ def _approval(policy: Policy, today: datetime.date) -> Iterator[Finding]:
     approval = policy.approval
     if approval is not None:
         due = approval.on + datetime.timedelta(days=approval.review_every)
-        yield from _dated(due, today, "approval", "approved", approval.line, f"the approval by {approval.by}",
+        yield from _dated("stale-approval", due, today, "approved", approval.line, f"the approval by {approval.by}",
                           "read the policy again: `laneway policy approve --by NAME`")  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def _lane(policy: Policy, lane: Lane, today: datetime.date) -> Iterator[Finding]
                      "check them with the provider and state `verified: DATE`")  # fmt: skip
     else:
         until = lane.verified + datetime.timedelta(days=policy.fresh_days)
-        yield from _dated(until, today, "verification", about, lane.line, f"what is known of {name}",
+        yield from _dated("stale-verification", until, today, about, lane.line, f"what is known of {name}",
                           "verify it with the provider and state `verified: DATE`")  # fmt: skip
     abroad = (lane.runs or frozenset()) - EEA - ADEQUATE - {DEVICE}
     if abroad and lane.transfer is None:
@@ -87,10 +87,10 @@ def _lane(policy: Policy, lane: Lane, today: datetime.date) -> Iterator[Finding]
 
 
 def _dated(
-    until: datetime.date, today: datetime.date, what: str, about: str, line: int, subject: str, remedy: str
+    code: str, until: datetime.date, today: datetime.date, about: str, line: int, subject: str, remedy: str
 ) -> Iterator[Finding]:
     left = (until - today).days
     if left <= SOON:
         state = f"ran out on {until}" if left < 0 else f"runs out on {until}, in {left} days"
-        yield Finding(code=f"stale-{what}", about=about, line=line, severity="warning", message=f"{subject} {state}",
+        yield Finding(code=code, about=about, line=line, severity="warning", message=f"{subject} {state}",
                       remedy=remedy)  # fmt: skip
