@@ -109,7 +109,7 @@ streams = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream
 
 def test_every_fault_has_an_expected_result() -> None:
     """No scripted fault is left without a test of what it becomes."""
-    assert {*EXPECTED, *BROKEN, *ANSWERED, "hang", "endless"} == set(FAULTS)
+    assert {*EXPECTED, *BROKEN, *ANSWERED, "hang", "endless", "stays-open"} == set(FAULTS)
 
 
 @streams
@@ -476,9 +476,9 @@ def test_no_error_tells_a_secret(fault: Fault, stream: bool) -> None:
 
 
 def test_an_invalid_request_names_its_kind_only() -> None:
-    """Of a lane's error body only type and code are told, and only where they are plain words."""
+    """Of a lane's error body only type and code are told, and only where they are words that are known."""
     error = failure_of(run(ask_scripted("400", stream=False)))
-    assert str(error) == "lane `far` calls the request invalid (400, scripted_error, scripted-400)"
+    assert str(error) == "lane `far` calls the request invalid (400, invalid_request_error)"
 
 
 def test_a_rate_limit_tells_how_long() -> None:

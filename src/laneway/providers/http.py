@@ -303,8 +303,22 @@ class _Complaint(msgspec.Struct):
     error: _Error
 
 
+_COMPLAINTS = frozenset({
+    "invalid_request_error", "authentication_error", "permission_error", "not_found_error", "not_supported_error",
+    "api_error", "rate_limit_error", "server_error", "timeout_error", "billing_error", "overloaded_error",
+    "unavailable_error", "request_too_large", "exceed_context_size_error", "BadRequestError", "NotFoundError",
+    "UnprocessableEntityError", "context_length_exceeded", "string_above_max_length", "array_above_max_length",
+    "integer_above_max_value", "integer_below_min_value", "decimal_above_max_value", "decimal_below_min_value",
+    "invalid_value", "invalid_type", "missing_required_parameter", "unknown_parameter", "unsupported_parameter",
+    "unsupported_value", "invalid_json_schema", "invalid_function_parameters", "model_not_found", "invalid_image_url",
+    "invalid_image_format", "image_too_large", "content_filter", "content_policy_violation", "json_validate_failed",
+    "tool_use_failed", "INVALID_ARGUMENT",
+})  # fmt: skip
+"""The error types and codes of known servers (OpenAI, Anthropic, vLLM, llama.cpp, Ollama, Groq, Gemini)."""
+
+
 async def _complaint(response: aiohttp.ClientResponse) -> str:
-    """The type and code of an error body, where they are plain words: its message may quote the prompt."""
+    """The type and code of an error body, where they are known words: any other may be the prompt's."""
     body = b""
     try:
         async with asyncio.timeout(_DETAIL_SECONDS):
@@ -313,5 +327,4 @@ async def _complaint(response: aiohttp.ClientResponse) -> str:
         error = msgspec.json.decode(body, type=_Complaint).error
     except (*_RAISED, msgspec.MsgspecError):
         return ""
-    words = [w for w in (error.type, error.code) if isinstance(w, str) and re.fullmatch(r"[\w.-]{1,64}", w, re.A)]
-    return "".join(f", {word}" for word in words)
+    return "".join(f", {word}" for word in (error.type, error.code) if isinstance(word, str) and word in _COMPLAINTS)
