@@ -34,7 +34,7 @@ currency: EUR
 sensitivity: [public, internal, confidential, restricted]
 unlabelled: {{sensitivity: internal, difficulty: auto, latency: interactive}}
 lanes:
-  home: {{kind: local, provider: openai, url: "{home}", model: home-model, price: 0}}
+  home: {{kind: local, provider: openai, url: "{home}", model: home-model, price: {home_price}}}
   premium:
     kind: premium
     provider: openai
@@ -69,7 +69,13 @@ reviews:
 
 def policy_text(home: str, premium: str, **changes: str) -> str:
     """The bench's policy over two lanes' addresses."""
-    values = {"on_weak": "marked", "first_byte": "5s", "total": "10s", "until": f"{TOMORROW}"} | changes
+    values = {
+        "on_weak": "marked",
+        "first_byte": "5s",
+        "total": "10s",
+        "until": f"{TOMORROW}",
+        "home_price": "0",
+    } | changes
     return POLICY.format(home=home, premium=premium, **values)
 
 

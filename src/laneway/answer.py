@@ -14,13 +14,15 @@ __all__ = ["Answer"]
 class Answer:
     """`finish` is the lane's own reason for stopping; `complete` says that it gave one.
 
-    `tool_calls` are (name, arguments as text); token counts are None where the lane did not say.
+    `tool_calls` are (name, arguments as text); `written` is how many bytes of UTF-8 it wrote in all. Token
+    counts and `model` are None where the lane did not say, or said what cannot be.
     """
 
     text: str = ""
     finish: str | None = None
     tool_calls: tuple[tuple[str, str], ...] = ()
     refusal: bool = False
+    written: int = 0
     tokens_in: int | None = None
     tokens_out: int | None = None
     cached_tokens: int | None = None

@@ -100,7 +100,7 @@ class Gateway:
             raise
         if verdict.verdict in ("hold", "refuse"):
             raise self._withheld(run, verdict)
-        headers, data = run.headers(got.lane, verdict.verdict), b"".join(got.parts)
+        headers, data = run.headers(got.lane, got.why, verdict.verdict), b"".join(got.parts)
         if client.started and not got.released:  # keep-alive began the response, so comments stand in for headers
             data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
         await client.finish(data, headers, stream=request.stream)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -31,6 +32,13 @@ from laneway.wire import openai
 __all__ = ["Client", "Got", "Run", "serve"]
 
 
+_GRACE_SECONDS = 0.05
+_BYTES_A_TOKEN = 3  # Rather too few, as for the input.
+_MAY_HAVE_WORKED = frozenset({
+    "late", "broken", "truncated", "disconnected", "error-event", "cancelled", "garbage", "too-large",
+})  # fmt: skip
+
+
 class Client(Protocol):
     """Where an answer goes. `started` turns True with the first byte of a response."""
 
@@ -47,6 +55,7 @@ class Got(NamedTuple):
     """An answer: `parts` are what is left to send; the rest is with the client already if `released`."""
 
     lane: str
+    why: Why
     parts: list[bytes]
     answer: Answer
     released: bool
@@ -75,10 +84,10 @@ class Run:
         """Milliseconds since the request arrived."""
         return round((time.monotonic() - self.started) * 1000, 3)
 
-    def headers(self, lane: str, verdict: str | None = None) -> dict[str, str]:
-        """The answer's `Laneway-*` headers."""
-        last = self.attempts[-1].why if self.attempts else "first"
-        code = {"fallback": "fallback", "escalation": "weak"}.get(last, "route")
+    def headers(self, lane: str, called: Why, verdict: str | None = None) -> dict[str, str]:
+        """The answer's `Laneway-*` headers; `called` is why the lane that answered was called."""
+        first = lane == self.route.lanes[0]
+        code = "weak" if called == "escalation" else "route" if first else "fallback"
         why = next((r for r in self.route.reasons if r.code == code), self.route.reasons[0])
         reason = " ".join(f"{why.rule}: {why.says or why.effect}".split()).encode("ascii", "replace").decode()[:300]
         made = {
@@ -159,6 +168,14 @@ def _cap(run: Run, lane: Lane) -> int | None:
     return cap
 
 
+async def _rest(chunks: AsyncIterator[bytes]) -> None:
+    """Read on for a moment after `[DONE]`: a body that ends there leaves its connection to the next call."""
+    with suppress(TimeoutError, LaneError):
+        async with asyncio.timeout(_GRACE_SECONDS):
+            async for _ in chunks:
+                pass
+
+
 class _Call:
     """One call of one lane while it runs, and what the record says of it."""
 
@@ -174,34 +191,44 @@ class _Call:
             parts = [chunk async for chunk in reply.chunks()]
         self.first_byte_ms = self.run.ms()
         data = b"".join(parts)
-        return Got(self.lane.name, [data], openai.read_answer(data), released=False)
+        return self._got([data], openai.read_answer(data))
 
     async def stream(self, provider: Provider, body: bytes) -> Got:
-        """An answer that comes as events: kept back while a verdict could change it, else passed on."""
+        """An answer that comes as events: kept back while a verdict could change it, else passed on.
+
+        Nothing is passed on before an event that tells the reader something: until then, another lane may
+        take over, and the lane's time for its first byte runs.
+        """
         run, live = self.run, not can_change(self.run.policy, self.run.route, self.lane.name)
         stream, kept, done = openai.Stream(), list[bytes](), False
         patience = asyncio.timeout(run.route.first_byte)
         async with patience, provider.call(self.lane, body, stream=True) as reply:
-            async for chunk in reply.chunks():
-                if self.first_byte_ms is None:
-                    self.first_byte_ms = run.ms()
-                    patience.reschedule(None)
+            chunks = reply.chunks()
+            async for chunk in chunks:
                 for event in stream.feed(chunk):
-                    if event.error:
+                    if event.kind == "error":
                         raise LaneError("error-event", f"lane {self.lane.name} reported an error")
-                    done = done or event.done
-                    if not event.usage_only or run.request.include_usage:
+                    if event.kind == "content" and self.first_byte_ms is None:
+                        self.first_byte_ms = run.ms()
+                        patience.reschedule(None)
+                    done = done or event.kind == "done"
+                    if event.kind != "usage" or run.request.include_usage:
                         kept.append(event.raw)
-                if live and kept and not done:
+                if done:
+                    await _rest(chunks)
+                    break
+                if live and kept and self.first_byte_ms is not None:
                     await self._release(kept)
-        answer = stream.answer()
+        return self._got(kept, stream.answer())
+
+    def _got(self, parts: list[bytes], answer: Answer) -> Got:
         if not answer.complete:
             raise LaneError("truncated", f"lane {self.lane.name} broke off its answer")
-        return Got(self.lane.name, kept, answer, self.released)
+        return Got(self.lane.name, self.why, parts, answer, self.released)
 
     async def _release(self, kept: list[bytes]) -> None:
         if not self.run.client.started:
-            await self.run.client.begin(self.run.headers(self.lane.name), stream=True)
+            await self.run.client.begin(self.run.headers(self.lane.name, self.why), stream=True)
         self.released = self.run.live = True
         await self.run.client.write(b"".join(kept))
         kept.clear()
@@ -209,16 +236,15 @@ class _Call:
     def answered(self, answer: Answer) -> None:
         """Record the attempt and count its money."""
         tokens_in = answer.tokens_in if answer.tokens_in is not None else self.run.signals.tokens
-        tokens_out = answer.tokens_out if answer.tokens_out is not None else -(-len(answer.text.encode()) // 3)
+        tokens_out = answer.tokens_out if answer.tokens_out is not None else -(-answer.written // _BYTES_A_TOKEN)
         cost = self.lane.cost(tokens_in, tokens_out)
         self.run.spent += cost or 0.0
         self._note("answered", tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, model=answer.model)
 
     def failed(self, error: LaneError) -> None:
         """Record the failure; where the lane may have worked all the same, count the worst case."""
-        billed = error.code in ("late", "broken", "truncated", "disconnected", "error-event", "cancelled")
         output = self.cap or self.run.request.max_output or DEFAULT_OUTPUT
-        cost = self.lane.cost(self.run.signals.tokens, output) if billed else None
+        cost = self.lane.cost(self.run.signals.tokens, output) if error.code in _MAY_HAVE_WORKED else None
         self.run.spent += cost or 0.0
         self._note(error.code, cost=cost)
 

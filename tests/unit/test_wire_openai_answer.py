@@ -44,7 +44,8 @@ def test_a_refusal_is_seen() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>canary-5f0c", b"[]", b"{}", b"\xff", b'{"choices":[]}',
-     b'{"error":{"message":"canary-5f0c"}}', b'{"choices":[{"message":{"content":5}}]}', b"[" * 100_000],
+     b'{"error":{"message":"canary-5f0c"}}', b'{"choices":[{"message":{"content":5}}]}', b"[" * 100_000,
+     b'{"choices":[{"message":{}},{"message":{}}]}', b'{"choices":[{"index":1,"message":{}}]}'],
 )  # fmt: skip
 def test_garbage_is_a_lane_error_without_its_text(body: bytes) -> None:
     """What is no chat completion is the lane's failure; its text is not repeated."""
@@ -86,8 +87,8 @@ def test_a_stream_is_read() -> None:
     events, stream = _fed(_STREAM)
     answer = stream.answer()
     assert b"".join(event.raw for event in events) == _STREAM
-    assert [i for i, event in enumerate(events) if event.usage_only] == [8]
-    assert [i for i, event in enumerate(events) if event.done] == [9]
+    kinds = ["preface", "comment", *["content"] * 6, "usage", "done"]
+    assert [event.kind for event in events] == kinds
     assert (answer.text, answer.finish, answer.complete, answer.model) == ("Hej då å", "stop", True, "m")
     assert answer.tool_calls == (("f", '{"a":1}'), ("g", ""))
     assert (answer.tokens_in, answer.tokens_out) == (5, 6)
@@ -118,14 +119,16 @@ def test_a_stream_that_stops_early_is_incomplete() -> None:
 def test_an_upstream_error_event_is_marked() -> None:
     """A lane's error in mid-stream is seen; a null beside an answer is none."""
     (event,) = _fed(b'data: {"error":{"message":"x"}}\n\n')[0]
-    assert event.error
-    assert not _fed(_chunk(error=None))[0][0].error
+    assert event.kind == "error"
+    assert _fed(_chunk(error=None))[0][0].kind == "preface"
 
 
 @pytest.mark.parametrize(
     "raw",
     [b"data: canary-5f0c\n\n", b"data: {}\n\n", b"data: 1\n\n", b"data: \xff\n\n",
-     b"x" * (1 << 20) + b"x", b"data: " + b" " * (1 << 20) + b"\n\n"],
+     b"x" * (1 << 20) + b"x", b"data: " + b" " * (1 << 20) + b"\n\n", b"<html>canary-5f0c\n\n",
+     b'{"choices":[]}\n\n', b": ping\r\r", b": ping\r\rdata: x\r\r\n\n", b'data: {"choices":[]}\rid: 1\n\n',
+     b'data: {"choices":[{"index":1,"delta":{"content":"canary-5f0c"}}]}\n\n'],
 )  # fmt: skip
 def test_a_garbage_stream_is_a_lane_error(raw: bytes) -> None:
     """What is no chunk, or too long for one, fails the lane and says whether anything had been given out."""
@@ -143,3 +146,62 @@ def test_any_stream_is_read_or_fails_the_lane(chunks: list[bytes]) -> None:
         _fed(*chunks)
     except LaneError as error:
         assert error.code == "garbage"
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [("comment", b": ping\n\n"), ("comment", b"\n\n"), ("comment", b"event: ping\nid: 7\nretry: 5\n\n"),
+     ("preface", _delta(role="assistant", content="")), ("preface", _delta()), ("preface", _chunk()),
+     ("content", _delta(content="x")), ("content", _delta(refusal="no")), ("content", _delta(reasoning_content="hm")),
+     ("content", _delta(reasoning="hm")), ("content", _delta(tool_calls=[{"index": 0}])), ("content", _delta("stop")),
+     ("content", _delta(function_call={"name": "f"})), ("content", _delta(audio={"data": "AAAA"})),
+     ("usage", _chunk(usage={})), ("done", b"data: [DONE]\n\n")],
+)  # fmt: skip
+def test_an_event_is_content_only_where_it_tells_something(kind: str, raw: bytes) -> None:
+    """A ping, a role and a count tell the reader nothing; text, reasoning, a call and the reason for stopping do."""
+    assert [event.kind for event in _fed(raw)[0]] == [kind]
+
+
+def test_what_follows_the_end_is_ignored() -> None:
+    """After `[DONE]` nothing counts, whether it comes in the same chunk or in one of its own."""
+    rest = b"<html>\r\r" + _delta(content=" more")
+    events, stream = _fed(_delta("stop", content="all"), b"data: [DONE]\n\n" + rest, rest)
+    assert [event.kind for event in events] == ["content", "done"]
+    assert stream.answer().text == "all"
+
+
+@pytest.mark.parametrize("count", ["-1", "2147483648", "1" + "0" * 400, "9" * 5000, "1.5", '"7"', "true", "null", "[]"])
+def test_a_count_that_cannot_be_is_not_said(count: str) -> None:
+    """An impossible number of tokens reads as unsaid, and the answer is read all the same."""
+    usage = (
+        f'{{"prompt_tokens":{count},"completion_tokens":{count},"prompt_tokens_details":{{"cached_tokens":{count}}}}}'
+    )
+    body = b'{"choices":[{"message":{"content":"yes"},"finish_reason":"stop"}],"usage":%b}'
+    for said in (usage, count, "{}"):
+        answer = read_answer(body % said.encode())
+        assert (answer.text, answer.tokens_in, answer.tokens_out, answer.cached_tokens) == ("yes", None, None, None)
+        stream = _fed(b'data: {"choices":[],"usage":%b}\n\n' % said.encode())[1]
+        assert stream.answer().tokens_out is None
+
+
+def test_everything_written_counts() -> None:
+    """Where a lane does not count, its size is that of text, reasoning, refusal and calls, in bytes."""
+    call = {"function": {"name": "f", "arguments": "{}"}}
+    parts = [{"content": "å"}, {"reasoning_content": "hm"}, {"refusal": "no"}, {"tool_calls": [call]}]
+    assert _fed(*(_delta(None, **part) for part in parts))[1].answer().written == 2 + 2 + 2 + 3  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1-2025-04-14", "org/model:70b@v1", "claude-3-5-sonnet-20241022", "qwen2.5_7b"])
+def test_a_models_name_is_kept(name: str) -> None:
+    """What real lanes call their models goes on record."""
+    assert read_answer(b'{"choices":[{"message":{}}],"model":"%b"}' % name.encode()).model == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["the merger is on", "811228-9874", "19811228-9874", "8112289874", "131052-308T", "SE4550000000058398257466", "å",
+     "x" * 101, "m\\n", ""],
+)  # fmt: skip
+def test_a_models_name_that_may_be_the_prompts_is_not(name: str) -> None:
+    """Sentences and identifiers are not names of models, whatever a lane says."""
+    assert read_answer(b'{"choices":[{"message":{}}],"model":"%b"}' % name.encode()).model is None

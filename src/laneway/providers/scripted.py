@@ -34,7 +34,7 @@ Fault = Literal[
     "400", "401", "404", "418", "429", "500", "503", "redirect",
     "hang", "slow-first-byte", "drip", "endless",
     "close-before", "reset-before", "garbage",
-    "reset-after", "bad-chunk", "short-content-length", "truncated", "error-event",
+    "reset-after", "bad-chunk", "short-content-length", "truncated", "error-event", "stays-open",
     "empty", "cut-off",
 ]  # fmt: skip
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -49,14 +49,18 @@ _FAILED = b'{"error":{"message":"Scripted failure","type":"server_error","code":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scripted:
-    """One answer. `delay` is seconds between a stream's events; `usage` is tokens in and out."""
+    """One answer. `delay` is seconds between a stream's events; `usage` is tokens in and out.
+
+    `raw` is the body in its pieces, in place of everything that would be made of the rest.
+    """
 
     text: str = ""
-    finish: str = "stop"
+    finish: str | None = "stop"
     tool_calls: tuple[Mapping[str, object], ...] = ()
     delay: float = 0.0
     usage: tuple[int, int] | None = None
     model: str | None = None
+    raw: tuple[bytes, ...] = ()
 
 
 Answer = str | Scripted | Callable[[dict[str, object]], str | Scripted]
@@ -151,11 +155,8 @@ class ScriptedLane:
         if seen.path == "/health":
             await line.send(_plain(200, b'{"status":"ok"}'))
         elif seen.path == "/v1/models":
-            models = {
-                "object": "list",
-                "data": [{"id": self.model, "object": "model", "owned_by": "laneway"}],
-            }
-            await line.send(_plain(200, msgspec.json.encode(models)))
+            model = {"id": self.model, "object": "model", "owned_by": "laneway"}
+            await line.send(_plain(200, msgspec.json.encode({"object": "list", "data": [model]})))
         elif seen.path != "/v1/chat/completions" or seen.method != "POST":
             await line.send(_plain(404, _FAILED))
         elif not seen.body:
@@ -166,6 +167,8 @@ class ScriptedLane:
     async def _chat(self, line: _Line, seen: Seen) -> None:
         fault = self.fault
         stream = seen.body.get("stream") is True
+        answer = self.answer(seen.body) if callable(self.answer) else self.answer
+        scripted = answer if isinstance(answer, Scripted) else Scripted(text=answer)
         if fault == "hang":
             await line.pause(None)
         elif fault == "slow-first-byte":
@@ -176,16 +179,14 @@ class ScriptedLane:
             await line.send(_BLUNT[fault], then="reset" if fault == "reset-before" else "close")
             return
         elif fault is not None and (fault.isdigit() or fault == "redirect"):
-            await line.send(_status(fault, seen))
+            await line.send(_status(fault, seen, b"".join(scripted.raw)))
             return
-        answer = self.answer(seen.body) if callable(self.answer) else self.answer
-        scripted = answer if isinstance(answer, Scripted) else Scripted(text=answer)
         if fault == "empty":
             scripted = replace(scripted, text="", tool_calls=())
         elif fault == "cut-off":
             words = _words(scripted.text)
             scripted = replace(scripted, text="".join(words[: len(words) // 2]), finish="length", tool_calls=())
-        events = (_events if stream else _whole)(scripted, seen, scripted.model or self.model)
+        events = list(scripted.raw) or (_events if stream else _whole)(scripted, seen, scripted.model or self.model)
         frames = _frames(events, stream=stream, fault=fault)
         pause = _APART if fault == "bad-chunk" else scripted.delay
         if fault == "drip":
@@ -297,22 +298,19 @@ def _half(parts: list[bytes]) -> list[bytes]:
     return parts[: len(parts) // 2] if len(parts) > 1 else [parts[0][: len(parts[0]) // 2]]
 
 
-def _status(fault: Fault, seen: Seen) -> list[bytes]:
-    """An answer of another status; like real providers, it quotes the prompt and the key back."""
+def _status(fault: Fault, seen: Seen, raw: bytes) -> list[bytes]:
+    """An answer of another status: `raw`, or one that quotes the prompt and the key back, as real providers do."""
     if fault == "redirect":
         return _plain(307, b"", "Location: /v1/elsewhere\r\n")
     quoted = f"Incorrect: {seen.headers.get('authorization', '')} {seen.raw[:500].decode('utf-8', 'replace')}"
-    error = {"message": quoted, "type": "scripted_error", "code": f"scripted-{fault}", "param": None}
-    return _plain(int(fault), msgspec.json.encode({"error": error}), "Retry-After: 1\r\n" if fault == "429" else "")
+    error = {"message": quoted, "type": "invalid_request_error", "code": f"scripted-{fault}", "param": None}
+    body = raw or msgspec.json.encode({"error": error})
+    return _plain(int(fault), body, "Retry-After: 1\r\n" if fault == "429" else "")
 
 
 def _usage(scripted: Scripted, seen: Seen) -> dict[str, int]:
     tokens_in, tokens_out = scripted.usage or (len(seen.raw) // 4, len(_words(scripted.text)))
-    return {
-        "prompt_tokens": tokens_in,
-        "completion_tokens": tokens_out,
-        "total_tokens": tokens_in + tokens_out,
-    }
+    return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
 
 
 def _whole(scripted: Scripted, seen: Seen, model: str) -> list[bytes]:
@@ -354,7 +352,7 @@ def _frames(events: list[bytes], *, stream: bool, fault: Fault | None) -> list[b
     frames = [_head(200, kind, None), *map(_chunk, kept)]
     if fault == "bad-chunk":
         return [frames[0], b"".join(frames[1:]), b"ZZ\r\n"]
-    if fault != "reset-after":
+    if fault not in ("reset-after", "stays-open"):
         frames[-1] += b"0\r\n\r\n"
     return frames
 

@@ -1,33 +1,34 @@
 """The OpenAI wire's other direction: a lane's bytes to an Answer, whole or as a stream of events.
 
 Fed chunks as they come, `Stream` gives back whole events to pass on untouched, and the Answer at the end.
+A lane is not believed: what it says of itself is kept only where it is of the shape that it should have.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from laneway.answer import Answer
 from laneway.errors import LaneError
 
-__all__ = ["Event", "Stream", "read_answer"]
+__all__ = ["Event", "Kind", "Stream", "read_answer"]
 
 _LONGEST_EVENT = 1 << 20
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-_OVERLAP = 3  # The most bytes of a blank line that may already have come without ending it.
+_MOST_TOKENS = 1 << 31
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+_BARE_CR = re.compile(rb"\r[^\n]")  # It may end lines too, but no lane that we know does that.
+_OVERLAP = 2  # The most bytes of either that may already have come without ending it.
+_FIELDS = (b"", b"event", b"id", b"retry")  # Beside `data`; a comment's is empty.
+# Not the shape of a personal number or an account, which a lane may have from the prompt.
+_MODEL = re.compile(r"(?!.*(\d{10}|\d{6}[-+A]\d{3}))[\w./:@+-]{1,100}", re.A)
+_NOT_SAID = msgspec.Raw(b"null")
 
-
-class _Cached(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Cached | None = None
+Kind = Literal["comment", "preface", "content", "usage", "error", "done"]
+"""A `preface` tells the reader nothing yet (a role, an empty delta); `content` does, or says why the lane stopped."""
 
 
 class _Call(msgspec.Struct):
@@ -48,15 +49,19 @@ class _Message(msgspec.Struct):
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _Call | None = None
+    reasoning_content: object = None
+    reasoning: object = None
+    audio: object = None
 
 
 class _Whole(msgspec.Struct):
     message: _Message
+    index: int | None = 0
     finish_reason: str | None = None
 
 
 class _Piece(msgspec.Struct):
-    index: int = 0
+    index: int | None = 0
     delta: _Message | None = None
     finish_reason: str | None = None
 
@@ -64,18 +69,19 @@ class _Piece(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_Whole]
     model: str | None = None
-    usage: _Usage | None = None
+    usage: msgspec.Raw = _NOT_SAID
 
 
 class _Chunk(msgspec.Struct):
     choices: list[_Piece] | None = None
     model: str | None = None
-    usage: _Usage | None = None
-    error: msgspec.Raw = msgspec.Raw(b"null")
+    usage: msgspec.Raw = _NOT_SAID
+    error: msgspec.Raw = _NOT_SAID
 
 
 _completion = msgspec.json.Decoder(_Completion)
 _chunk = msgspec.json.Decoder(_Chunk)
+_object = msgspec.json.Decoder(dict[str, object])
 
 
 def _garbage(*, sent: bool) -> LaneError:
@@ -88,7 +94,7 @@ def read_answer(body: bytes) -> Answer:
         whole = _completion.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _garbage(sent=False) from None
-    if not whole.choices:
+    if len(whole.choices) != 1 or whole.choices[0].index:  # We refuse `n` above 1, so others are nobody's answer.
         raise _garbage(sent=False)
     draft = _Draft()
     draft.about(whole.model, whole.usage)
@@ -101,18 +107,17 @@ class Event:
     """One event as it came, blank line included, and what it is."""
 
     raw: bytes
-    done: bool = False
-    usage_only: bool = False
-    error: bool = False
+    kind: Kind
 
 
 class Stream:
-    """Reads one streamed answer; chunks may be cut anywhere."""
+    """Reads one streamed answer up to `[DONE]`; chunks may be cut anywhere."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
         self._sent = False
+        self._done = False
         self._draft = _Draft()
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -121,10 +126,14 @@ class Stream:
         events: list[Event] = []
         start = 0
         for end in [match.end() for match in _BLANK_LINE.finditer(self._buffer, self._searched)]:
-            events.append(self._event(bytes(self._buffer[start:end])))
+            if not self._done:
+                events.append(self._event(bytes(self._buffer[start:end])))
             start = end
+        if self._done:
+            self._buffer.clear()
+            return events
         del self._buffer[:start]
-        if len(self._buffer) > _LONGEST_EVENT:
+        if len(self._buffer) > _LONGEST_EVENT or _BARE_CR.search(self._buffer, 0 if events else self._searched):
             raise _garbage(sent=self._sent)
         self._searched = max(0, len(self._buffer) - _OVERLAP)
         self._sent = self._sent or bool(events)
@@ -135,53 +144,77 @@ class Stream:
         return self._draft.answer()
 
     def _event(self, raw: bytes) -> Event:
-        if len(raw) > _LONGEST_EVENT:
+        if len(raw) > _LONGEST_EVENT or (b"\r" in raw and _BARE_CR.search(raw)):
             raise _garbage(sent=self._sent)
-        data = b"\n".join(line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:"))
+        data = self._data(raw)
         if not data:  # A comment, often a ping.
-            return Event(raw)
+            return Event(raw, "comment")
         if data == b"[DONE]":
-            return Event(raw, done=True)
+            self._done = True
+            return Event(raw, "done")
         try:
             chunk = _chunk.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _garbage(sent=self._sent) from None
-        if bytes(chunk.error) != b"null":
-            return Event(raw, error=True)
+        if chunk.error != _NOT_SAID:
+            return Event(raw, "error")
         if chunk.choices is None:
             raise _garbage(sent=self._sent)
         self._draft.about(chunk.model, chunk.usage)
+        if not chunk.choices:
+            return Event(raw, "preface" if chunk.usage == _NOT_SAID else "usage")
+        told = False
         for piece in chunk.choices:
-            if piece.index == 0:
-                self._draft.add(piece.delta, piece.finish_reason)
-        return Event(raw, usage_only=chunk.usage is not None and not chunk.choices)
+            if piece.index:
+                raise _garbage(sent=self._sent)
+            told = self._draft.add(piece.delta, piece.finish_reason) or told
+        return Event(raw, "content" if told else "preface")
+
+    def _data(self, raw: bytes) -> bytes:
+        """An event's data; LaneError where a line is none of an event's, such as a line of an HTML page."""
+        data = []
+        for line in raw.splitlines():
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                data.append(value.strip())
+            elif field not in _FIELDS:
+                raise _garbage(sent=self._sent)
+        return b"\n".join(data)
 
 
 class _Draft:
-    """An Answer in the making."""
+    """An Answer in the making. `aside` is what it wrote beside its text, and counts by its length alone."""
 
     def __init__(self) -> None:
         self.text: list[str] = []
+        self.aside: list[str] = []
         self.calls: dict[int, tuple[list[str], list[str]]] = {}
         self.refusal = False
         self.finish: str | None = None
         self.model: str | None = None
-        self.usage = _Usage()
+        self.usage = _NOT_SAID
 
-    def about(self, model: str | None, usage: _Usage | None) -> None:
+    def about(self, model: str | None, usage: msgspec.Raw) -> None:
         self.model = model or self.model
-        self.usage = usage or self.usage
+        if usage != _NOT_SAID:
+            self.usage = usage
 
-    def add(self, message: _Message | None, finish: str | None, *, whole: bool = False) -> None:
+    def add(self, message: _Message | None, finish: str | None, *, whole: bool = False) -> bool:
+        """Add a piece; True where it tells the reader something, or why the lane stopped."""
         self.finish = finish or self.finish
         if message is None:
-            return
+            return bool(finish)
         if message.content:
             self.text.append(message.content)
         self.refusal = self.refusal or bool(message.refusal)
         for i, call in enumerate(message.tool_calls or ()):
             self._call(i if whole else call.index, call.function or call.custom)
         self._call(-1, message.function_call)
+        aside = message.refusal or message.reasoning_content or message.reasoning
+        if isinstance(aside, str):
+            self.aside.append(aside)
+        told = message.content or message.tool_calls or message.function_call or aside or message.audio or finish
+        return bool(told)
 
     def _call(self, index: int, call: _Call | None) -> None:
         if call is not None:
@@ -190,16 +223,33 @@ class _Draft:
             arguments.append(call.arguments or "")
 
     def answer(self) -> Answer:
-        details = self.usage.prompt_tokens_details
-        calls = (call for _, call in sorted(self.calls.items()))
+        calls = tuple(("".join(name), "".join(arguments)) for _, (name, arguments) in sorted(self.calls.items()))
+        text = "".join(self.text)
+        written = (text, *self.aside, *(part for call in calls for part in call))
+        usage = _said(self.usage)
+        details = usage.get("prompt_tokens_details")
         return Answer(
-            text="".join(self.text),
+            text=text,
             finish=self.finish,
-            tool_calls=tuple(("".join(name), "".join(arguments)) for name, arguments in calls),
+            tool_calls=calls,
             refusal=self.refusal or self.finish == "content_filter",
-            tokens_in=self.usage.prompt_tokens,
-            tokens_out=self.usage.completion_tokens,
-            cached_tokens=details.cached_tokens if details else None,
-            model=self.model,
+            written=sum(len(part.encode()) for part in written),
+            tokens_in=_count(usage.get("prompt_tokens")),
+            tokens_out=_count(usage.get("completion_tokens")),
+            cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
+            model=self.model if self.model and _MODEL.fullmatch(self.model) else None,
             complete=self.finish is not None,
         )
+
+
+def _said(usage: msgspec.Raw) -> dict[str, object]:
+    """A lane's `usage`, which is not worth refusing its answer for."""
+    try:
+        return _object.decode(usage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
+def _count(said: object) -> int | None:
+    """A number of tokens; None where it is no number that a lane could have counted."""
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said < _MOST_TOKENS else None
