@@ -93,6 +93,8 @@ class Gateway:
                 run, "failed", Stopped(500, "guard_stopped", f"{error}; nothing was sent")
             ) from None
         except LogError:
+            if run.intents and not run.ended:  # a later intent could not be written
+                self.log.owe(_unanswered(_outcome(run, "failed")))
             raise
         except (Exception, asyncio.CancelledError) as error:
             gone = isinstance(error, asyncio.CancelledError)
@@ -128,12 +130,16 @@ class Gateway:
             return
         run.ended = True
         # Shielded: a client that goes away now must not leave the record half way to the log.
-        await asyncio.shield(self.log.append(
-            Outcome(
-                id=run.id, status=status, lane=lane, code=code, verdict=verdict,
-                attempts=tuple(run.attempts), cost=run.spent, total_ms=run.ms(),
-            )
-        ))  # fmt: skip
+        await asyncio.shield(self._written(run, _outcome(run, status, lane, verdict, code)))
+
+    async def _written(self, run: Run, outcome: Outcome) -> None:
+        """Write how a request ended; where that fails, the log is owed what the client gets instead."""
+        try:
+            await self.log.append(outcome)
+        except LogError:
+            if run.intents:
+                self.log.owe(outcome if outcome.status == "cancelled" else _unanswered(outcome))
+            raise
 
     async def _turned_away(self, opening: Opening, decision: Hold | Refuse, started: float) -> Stopped:
         """Record a Hold or a Refuse, before any lane was called."""
@@ -185,6 +191,18 @@ class Gateway:
 
 
 _STATUS: dict[str, Status] = {"pass": "answered", "marked": "answered", "hold": "held", "refuse": "refused"}
+
+
+def _outcome(
+    run: Run, status: Status, lane: str | None = None, verdict: Verdict | None = None, code: str = ""
+) -> Outcome:
+    return Outcome(id=run.id, status=status, lane=lane, code=code, verdict=verdict, attempts=tuple(run.attempts),
+                   cost=run.spent, total_ms=run.ms(), opening=None if run.intents else run.opening)  # fmt: skip
+
+
+def _unanswered(outcome: Outcome) -> Outcome:
+    """What is true of a request whose end could not be written in time: its client got an error."""
+    return msgspec.structs.replace(outcome, status="failed", code="log_unavailable", lane=None, verdict=None)
 
 
 def _new_id() -> str:

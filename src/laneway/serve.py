@@ -63,7 +63,7 @@ class Got(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One request on its way. Times are seconds of the monotonic clock."""
+    """One request on its way. Times are seconds of the monotonic clock; `intents` are those on disk."""
 
     id: str
     policy: Policy
@@ -125,9 +125,9 @@ async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, provider
     lane = run.policy.lanes[name]
     guard(run.policy, run.signals, lane, run.opening.facts.today)
     cap = _cap(run, lane)
+    opening = None if run.intents else run.opening
+    await log.append(Intent(id=run.id, attempt=run.intents + 1, lane=name, why=why, cause=cause, opening=opening))
     run.intents += 1
-    opening = run.opening if run.intents == 1 else None
-    await log.append(Intent(id=run.id, attempt=run.intents, lane=name, why=why, cause=cause, opening=opening))
     call = _Call(run, lane, why, cap)
     body = openai.outgoing(run.request, model=lane.model, max_output=cap)
     try:

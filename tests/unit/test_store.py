@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from laneway.errors import LogError
 from laneway.facts import Facts
 from laneway.record import Entry, Intent, Opening, Outcome
 from laneway.signals import Ask, Signals
-from laneway.store import Log, Reader, Verification
+from laneway.store import Log, Reader, Verification, writer
 
 OPENING = Opening(
     policy="p" * 64,
@@ -77,6 +78,11 @@ def append(log: Log, *entries: Entry) -> None:
 
 async def append_each(log: Log, entries: list[Entry]) -> list[BaseException | None]:
     return await asyncio.gather(*(log.append(e) for e in entries), return_exceptions=True)
+
+
+def until_failing(log: Log, failing: bool) -> None:
+    while (log.failure is not None) != failing:
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -208,6 +214,53 @@ class TestAppend:
         append(log, intent("omega"))
         assert verified(path).entries == 2
         assert verified(path).ok
+
+    def test_what_is_owed_is_written_ahead_of_the_next_batch(self, log: Log, path: Path) -> None:
+        """An outcome that failed stays owed through every failure, and goes with whatever can be written next."""
+        append(log, intent("alpha"))
+        log._db.execute("PRAGMA query_only = ON")
+        log.owe(answered("alpha"))
+        for id in ("beta", "gamma"):
+            with pytest.raises(LogError, match="readonly database"):
+                append(log, intent(id))
+        log._db.execute("PRAGMA query_only = OFF")
+        append(log, intent("delta"))
+        with reading(path) as reader:
+            assert [(s.id, s.outcome and s.outcome.entry) for s in reader.stories()] == [
+                ("alpha", answered("alpha")),
+                ("delta", None),
+            ]
+        assert verified(path).ok
+
+    def test_what_is_owed_is_written_without_another_entry(
+        self, log: Log, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The log tries again by itself, so that a record does not stay open for want of a next request."""
+        monkeypatch.setattr(writer, "_AGAIN_SECONDS", 0.01)
+        append(log, intent("alpha"))
+        log._db.execute("PRAGMA query_only = ON")
+        log.owe(answered("alpha"))
+        until_failing(log, True)
+        log._db.execute("PRAGMA query_only = OFF")
+        until_failing(log, False)
+        with reading(path) as reader:
+            story = reader.story("alpha")
+        assert story
+        assert story.outcome
+
+    def test_close_writes_what_is_owed(self, path: Path) -> None:
+        """A server that stops in good order closes its records; after that, nothing can be owed."""
+        log = Log.open(path)
+        append(log, intent("alpha"), intent("beta"))
+        log._db.execute("PRAGMA query_only = ON")
+        log.owe(answered("alpha"))
+        with pytest.raises(LogError):
+            append(log, intent("gamma"))
+        log._db.execute("PRAGMA query_only = OFF")
+        log.close()
+        log.owe(answered("beta"))
+        with reading(path) as reader:
+            assert [bool(s.outcome) for s in reader.stories()] == [True, False]
 
     def test_a_locked_file_is_a_log_error(self, log: Log, path: Path) -> None:
         """Another program's write lock fails the append after the time-out, with the remedy."""

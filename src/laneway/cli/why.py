@@ -19,6 +19,18 @@ from laneway.store import Reader, Story
 __all__ = ["print_story", "times", "why"]
 
 
+_OPEN = (
+    "No end is on record: it is still running, or its server ended or could not write the log "
+    "(then the client got `log_unavailable`)."
+)
+_ENDS = {
+    "interrupted": "Its end was not written: its server ended first, or could not write the log (then the client "
+    "got `log_unavailable`). The next start closed it.",
+    "log_unavailable": "The log could not be written when it ended, so the client got this error in place of the "
+    "answer or of its end. This was written later.",
+}
+
+
 @click.command()
 @click.argument("id", default="last")
 @policy_option
@@ -90,7 +102,7 @@ def print_story(story: Story, policy: Policy) -> None:
         else:
             out.print(f"  {number}. {intent.lane} ({intent.why}): no end on record")
     if outcome is None:
-        out.print("  It is still running, or its server was killed and not started again.", style="yellow")
+        out.print(f"  {_OPEN}", style="yellow")
         return
     ended = f"  {outcome.status}" + (f" by {outcome.lane}" if outcome.lane else "")
     ended += f" ({outcome.code})" if outcome.code else ""
@@ -101,6 +113,8 @@ def print_story(story: Story, policy: Policy) -> None:
     cost = "" if outcome.cost is None else f", cost {money(outcome.cost, policy.currency)}"
     style = "green" if outcome.status == "answered" else "yellow"
     out.print(f"{ended}; {outcome.total_ms:.0f} ms in total{cost}", style=style)
+    if outcome.code in _ENDS:
+        out.print(f"  {_ENDS[outcome.code]}", style=style)
     where = json.dumps(policy.name, ensure_ascii=False)
     out.print(
         f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…"

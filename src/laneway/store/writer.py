@@ -1,7 +1,8 @@
 """The log's writer: entries come in, and are durable when `append` returns.
 
 Owns the lock on the log, its one writing connection and the thread that commits. Everything waiting goes
-into one transaction, so that a slow disk costs one flush a batch and not one an entry.
+into one transaction, so that a slow disk costs one flush a batch and not one an entry. What is owed to the
+log, because it could not be written in its time, goes ahead of every batch.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link
 __all__ = ["Log"]
 
 _BUSY_SECONDS = 5.0
+_AGAIN_SECONDS = 1.0
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "free space on its disk; writing goes on by itself then",
     sqlite3.SQLITE_BUSY: "another program holds the file; end that one",
@@ -49,8 +51,10 @@ _call = msgspec.json.Decoder(_Call)
 
 
 class _Waiting(NamedTuple):
+    """Lines to be written together; `future` tells who waits for them, and nobody does for what is owed."""
+
     lines: list[Line]
-    future: asyncio.Future[None]
+    future: asyncio.Future[None] | None
 
 
 class Log:
@@ -93,12 +97,24 @@ class Log:
         """Write `entries` together; returns once they are on disk. Cancelled, they may still be written."""
         if not entries:
             return
-        waiting = _Waiting([line(e) for e in entries], asyncio.get_running_loop().create_future())
+        lines, future = [line(e) for e in entries], asyncio.get_running_loop().create_future()
+        self._put(_Waiting(lines, future))
+        await future
+
+    def owe(self, entry: Entry) -> None:
+        """Have `entry` written as soon as the log can be, however often that fails; lost if the process ends first.
+
+        Only for decisions with an intent on disk. New ones get there in a batch that writes all that is owed too,
+        so no more is ever kept than the requests that were under way when writing began to fail.
+        """
+        with suppress(LogError):  # the log is closed: the next start ends the decision, as after a crash
+            self._put(_Waiting([line(entry)], None))
+
+    def _put(self, waiting: _Waiting) -> None:
         with self._gate:
             if self._ended:
                 raise LogError(f"the log {self.path} is closed; the server is stopping")
             self._queue.put(waiting)
-        await waiting.future
 
     def archive(self, hash: str, text: str) -> None:
         """Keep a policy's text by its SHA-256. Blocks until it is on disk; a second time does nothing."""
@@ -123,9 +139,10 @@ class Log:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _run(self) -> None:
-        more = True
+        more, owed = True, list[_Waiting]()
         while more:
-            batch, more = self._drain()
+            batch, more = self._drain(_AGAIN_SECONDS if owed else None)
+            batch = owed + batch
             failure = None
             try:
                 if batch:
@@ -134,13 +151,14 @@ class Log:
                 failure = str(error)
             if batch:
                 self.failure = failure
-            _settle([waiting.future for waiting in batch], failure)
+            owed = [waiting for waiting in batch if failure and waiting.future is None]
+            _settle([waiting.future for waiting in batch if waiting.future is not None], failure)
 
-    def _drain(self) -> tuple[list[_Waiting], bool]:
-        """Wait for work, then take everything that waits; False with the last batch."""
+    def _drain(self, seconds: float | None) -> tuple[list[_Waiting], bool]:
+        """Wait for work, at most `seconds`, then take everything that waits; False with the last batch."""
         batch: list[_Waiting] = []
         with suppress(queue.Empty):
-            waiting = self._queue.get()
+            waiting = self._queue.get(timeout=seconds)
             while waiting is not None:
                 batch.append(waiting)
                 waiting = self._queue.get_nowait()
