@@ -221,7 +221,7 @@ def test_help_lists_every_command_with_a_sentence() -> None:
 
 BAD_FLAGS = [
     ["--difficulty", "har"], ["--stakes", "hi"], ["--latency", "batchy"], ["--workload", "contract"], ["--needs", "tool"],
-    ["--region", "Sweden"], ["--fact", "matter"], ["--fact", "=x"], ["--fact", "mater=none"], ["--fact", "matter=nobody"],
+    ["--region", "Sweden"], ["--fact", "matter"], ["--fact", "=x"], ["--fact", "matter=none", "--fact", "matter=merger"], ["--fact", "mater=none"], ["--fact", "matter=nobody"],
     ["--fact", "pages=many"], ["--fact", "pages=1000"], ["--ceiling", "nan"], ["--ceiling", "-1"], ["--ceiling", "inf"],
     ["--ceiling", "x"], ["--tokens", "-1"], ["--tokens", "x"], ["--model", "gpt-4"], ["--model", "lane/hom"],
     ["--team", "a\x1b[31mb"], ["--team", "x" * 500], ["--sensitivity", "\udcff"], ["--model", "contracts", "--workload", "chat"],
@@ -324,7 +324,7 @@ def test_explain_cites_the_policys_own_words(policy: Path) -> None:
     assert "Route to home" in told
     assert 'wall[1], because sensitivity=restricted: "What is restricted stays on our machines."' in told
     assert "restricted data may not use away" in told
-    assert "header laneway-sensitivity" in told
+    assert "flag --sensitivity" in told
 
 
 def test_explain_all_is_a_table_of_classes_and_lanes(policy: Path) -> None:
@@ -476,7 +476,7 @@ def test_there_is_no_colour_where_there_is_no_terminal(policy: Path, log: Path) 
 @pytest.mark.parametrize("flag", ["", "--all", "--json"])
 def test_a_reader_that_hangs_up_is_no_error_message(policy: Path, flag: str) -> None:
     """`laneway ... | true` ends quietly."""
-    command = f"{sys.executable} -m laneway.cli explain --policy {policy} {flag} | true"
+    command = f"AWAY_KEY=k {sys.executable} -m laneway.cli explain --policy {policy} {flag} | true"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
 
@@ -542,12 +542,40 @@ def test_explain_never_repeats_a_requests_text(policy: Path) -> None:
             assert "zanzibar" not in run("explain", "--policy", policy, "--request", path, *flags, code=None).output
 
 
-def test_a_flag_raises_what_the_request_says(policy: Path) -> None:
-    """A flag beside a request file wins over the same label inside it, as `_asked` promises."""
+def test_a_flag_is_a_header_of_the_request(policy: Path) -> None:
+    """A flag adds to a request file, and contradicts it no more than a client's header could its body."""
     path = policy.parent / "body.json"
+    asked = ["explain", "--policy", str(policy), "--request", str(path), "--sensitivity", "restricted"]
+    for said in ({}, {"laneway-sensitivity": "restricted"}):
+        path.write_text(json.dumps(body(metadata=said)), "utf-8")
+        assert read_json(run(*asked, "--json"))["signals"]["sensitivity"] == "restricted"
     path.write_text(json.dumps(body(metadata={"laneway-sensitivity": "public"})), "utf-8")
-    found = read_json(run("explain", "--policy", policy, "--request", path, "--sensitivity", "restricted", "--json"))
-    assert found["signals"]["sensitivity"] == "restricted"
+    assert "given twice with different values" in run(*asked, code=2).stderr
+
+
+def test_an_unusable_schema_fails_here_too(policy: Path) -> None:
+    """What the server would turn away, `explain` does not call a route."""
+    path = policy.parent / "body.json"
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"$ref": "http://127.0.0.1:9/x"}}}
+    path.write_text(json.dumps(body(response_format=form)), "utf-8")
+    assert (
+        "is not a JSON Schema that can be used" in run("explain", "--policy", policy, "--request", path, code=2).stderr
+    )
+
+
+def test_a_lane_that_is_closed_here_is_noted(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decision is the policy's; which lanes this environment would close stands beside it, without a key."""
+    note = "lane `away` is closed: its environment variable AWAY_KEY is not set, so `laneway serve` would not use it"
+    for flags in ([], ["--all"]):
+        told = run("explain", "--policy", policy, *flags)
+        assert note in " ".join(told.stderr.split())
+        assert note not in " ".join(told.stdout.split())
+        (noted,) = read_json(run("explain", "--policy", policy, *flags, "--json"))["notes"]
+        assert note in noted
+    monkeypatch.setenv("AWAY_KEY", "sk-hunter2")
+    told = run("explain", "--policy", policy, "--json")
+    assert read_json(told)["notes"] == []
+    assert "hunter2" not in told.output
 
 
 # init and serve

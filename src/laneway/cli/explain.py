@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from laneway.decision import Decision, Reason, Route
 from laneway.errors import RequestError, UsageError, did_you_mean, shown
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
 from laneway.facts import Facts
+from laneway.gate import check_schema
 from laneway.policy import Policy
 from laneway.policy_file import load
+from laneway.providers.http import HttpProvider
 from laneway.signals import DIFFICULTIES, NEEDS, Ask, Evidence, Signals
 from laneway.wall import walled
 from laneway.wire import openai
@@ -60,41 +63,55 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     policy = load(policy_path)
     closed = {_known("--down", lane, tuple(policy.lanes)): f"{lane} is down" for lane in flags["down"]}
     today = Facts(today=datetime.datetime.now(datetime.UTC).date(), closed=closed)
+    notes = _notes(policy)
     if all_:
-        _print_table(policy, today, json_=json_)
+        _print_table(policy, today, notes, json_=json_)
         return
     ask, signals = _asked(policy, flags)
     decision = decide(policy, ask, signals, today)
     if json_:
-        as_json(contract(decision, signals, policy.hash))
+        as_json(contract(decision, signals, policy.hash) | {"notes": notes})
     else:
         print_decision(decision, signals, policy)
+        _print_notes(notes)
     ctx.exit(exit_code(decision))
+
+
+def _notes(policy: Policy) -> list[str]:
+    """What a server started here would do otherwise: it closes the lanes whose keys it does not find."""
+    closed = HttpProvider(policy.lanes, os.environ).closed
+    return [f"here {why}, so `laneway serve` would not use it" for why in closed.values()]
+
+
+def _print_notes(notes: list[str]) -> None:
+    for note in notes:
+        err.print(f"note: {note}", style="yellow", soft_wrap=True)
 
 
 _EMPTY = b'{"model":"auto","messages":[]}'
 
 
 def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
-    """Ask and Signals from the request file, if any, then from the flags, which win."""
-    body = _EMPTY
-    if flags["request_file"] is not None:
-        body = flags["request_file"].read_bytes()
+    """Ask and Signals of the request file, if any, sent with the flags as its headers."""
+    path: Path | None = flags["request_file"]
     stated = ("sensitivity", "workload", "stakes", "latency", "ceiling", "team", "region")
     labels = {f"laneway-{name}": flags[name] for name in stated if flags[name] is not None}
+    cited = {f"header {label}": f"flag --{label.removeprefix('laneway-')}" for label in labels}
     for fact in flags["facts"]:
         name, equals, value = fact.partition("=")
-        if not equals:
-            raise UsageError(f"--fact takes NAME=VALUE, not `{shown(fact)}`")
-        labels[f"laneway-fact-{name}"] = value
+        label = f"laneway-fact-{name.lower()}"
+        if not equals or labels.setdefault(label, value) != value:
+            raise UsageError(f"--fact takes NAME=VALUE, and each NAME once, not `{shown(fact)}`")
+        cited[f"header {label}"] = "flag --fact"
     try:
-        request = openai.read(body, {})
-        said = request.labels | openai.read(_EMPTY, labels).labels
-        request = replace(request, labels=said, model=flags["model"] or request.model)
-        ask, signals = classify(policy, request)
+        request = openai.read(_EMPTY if path is None else path.read_bytes(), labels)
+        check_schema(request)
+        ask, signals = classify(policy, replace(request, model=flags["model"] or request.model))
     except RequestError as error:
         raise UsageError(str(error)) from None
-    return ask, _overridden(signals, flags, from_file=flags["request_file"] is not None)
+    evidence = tuple(msgspec.structs.replace(e, place=cited.get(e.place, e.place)) for e in signals.evidence)
+    signals = msgspec.structs.replace(signals, evidence=evidence)
+    return ask, _overridden(signals, flags, from_file=path is not None)
 
 
 def _overridden(signals: Signals, flags: dict[str, Any], *, from_file: bool) -> Signals:
@@ -139,7 +156,7 @@ def _print_reasons(title: str, reasons: tuple[Reason, ...]) -> None:
     out.print(table)
 
 
-def _print_table(policy: Policy, today: Facts, *, json_: bool) -> None:
+def _print_table(policy: Policy, today: Facts, notes: list[str], *, json_: bool) -> None:
     """Class x lane for unlabelled, routine work: its place in the plan, or why not."""
     rows = []
     for data_class in reversed(policy.classes):
@@ -155,13 +172,14 @@ def _print_table(policy: Policy, today: Facts, *, json_: bool) -> None:
             }
         )
     if json_:
-        as_json({"policy_hash": policy.hash, "classes": rows})
+        as_json({"policy_hash": policy.hash, "classes": rows, "notes": notes})
         return
     table = grid("class", *policy.lanes, title=f"{policy.name}: routine, normal-stakes work without a workload")
     for row in rows:
         table.add_row(str(row["sensitivity"]), *row["lanes"].values())  # type: ignore[attr-defined]
     out.print(table)
     err.print("`laneway explain --sensitivity CLASS [...]` gives the reasons.", style="dim")
+    _print_notes(notes)
 
 
 def _cell(lane: str, decision: Decision, admitted: bool) -> str:
