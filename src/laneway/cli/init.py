@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from http.client import HTTPConnection, HTTPException
@@ -21,9 +22,10 @@ LOCAL = (("Ollama", 11434), ("LM Studio", 1234), ("llama.cpp", 8080), ("vLLM", 8
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), default=Path())
+@click.option("--by", help="Who answers for the waiver; default: this account's name.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @json_option
-def init(directory: Path, force: bool, json_: bool) -> None:
+def init(directory: Path, by: str | None, force: bool, json_: bool) -> None:
     """Write a starter policy into DIRECTORY: two lanes, one escalation rule, a 30-day waiver.
 
     Looks for model servers on this machine's loopback and for keys in the environment (names only).
@@ -31,7 +33,8 @@ def init(directory: Path, force: bool, json_: bool) -> None:
     home = find_local()
     service = next((s for s in SERVICES if os.environ.get(s.key)), SERVICES[0])
     server, url, model = home or ("none found; written for Ollama", "http://127.0.0.1:11434/v1", "qwen3:8b")
-    written = write_starter(directory, home_url=url, home_model=model, service=service, force=force)
+    signed = by or _account()
+    written = write_starter(directory, home_url=url, home_model=model, service=service, by=signed, force=force)
     has_key = bool(os.environ.get(service.key))
     if json_:
         premium = {"url": service.url, "model": service.model, "key": service.key, "key_set": has_key}
@@ -43,7 +46,16 @@ def init(directory: Path, force: bool, json_: bool) -> None:
     out.print(f"home lane: {model} at {url} ({server})", soft_wrap=True)
     out.print(f"premium lane: {service.model} at {service.url}, key from {service.key} "
               + ("(set)" if has_key else "(NOT set: the lane stays closed until it is)"), soft_wrap=True)  # fmt: skip
+    whose = "" if by else " (the name of this account; sign with your own by --by NAME)"
+    out.print(f"waiver: for 30 days, by {signed}{whose}", soft_wrap=True)
     out.print(f"\nNext:\n  laneway explain --policy {written[0]} --all\n  laneway serve --policy {written[0]}")
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "whoever ran init"
 
 
 def find_local() -> tuple[str, str, str] | None:

@@ -6,7 +6,6 @@ Owns the templates beside this file and the outside services that they can be fi
 from __future__ import annotations
 
 import datetime
-import getpass
 import json
 from dataclasses import dataclass
 from importlib.resources import files
@@ -42,13 +41,15 @@ SERVICES = (
 
 
 def write_starter(
-    directory: Path, *, home_url: str, home_model: str, service: Service, force: bool = False
+    directory: Path, *, home_url: str, home_model: str, service: Service, by: str, force: bool = False
 ) -> list[Path]:
-    """Write policy, cases and the third-lane page. Raises UsageError where a file is there already."""
+    """Write policy, cases and the third-lane page. Raises UsageError where a file is there already.
+
+    `by` is the person who answers for the waiver.
+    """
     today = datetime.datetime.now(datetime.UTC).date()
-    by = _who()
     values = {
-        "name": _quoted(f"Starter of {by}"), "home_url": home_url, "home_model": _quoted(home_model),
+        "home_url": home_url, "home_model": _quoted(home_model),
         "premium_kind": service.kind, "premium_url": service.url, "premium_model": service.model,
         "premium_key": service.key, "premium_input": service.input, "premium_output": service.output,
         "premium_source": PRICES_FROM, "today": today.isoformat(), "by": _quoted(by),
@@ -70,10 +71,3 @@ def write_starter(
 def _quoted(text: str) -> str:
     """A double-quoted YAML scalar."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "whoever ran init"
