@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from laneway.decision import Decision, Hold, Reason, Refuse, Route, Stop
 from laneway.facts import Facts
-from laneway.lane import Lane
+from laneway.lane import Lane, plain
 from laneway.policy import Deadline, Limit, Policy, Ranking, Rule, Waiver
 from laneway.signals import Ask, Signals
 from laneway.wall import unlisted, walled
@@ -209,13 +209,13 @@ def affordable(lane: Lane, ask: Ask, tokens: int, money: float | None) -> tuple[
         price = lane.price
         if price is None:
             effect = f"{lane.name} has no stated price, so it cannot be held under a ceiling"
-            return None, Reason("price-unknown", f"lanes.{lane.name}", f"ceiling={money:g}", effect, "", lane.name)
+            return None, Reason("price-unknown", f"lanes.{lane.name}", f"ceiling={plain(money)}", effect, "", lane.name)
         left = max(money, 0.0) - price.cost(tokens, 0)
         if price.output > 0:
             cap = min(asked, int(left * 1_000_000 / price.output))
         if left < 0 or cap < min(asked, MIN_OUTPUT):
-            effect = f"{lane.name} could cost more than {money:g} for about {tokens} input tokens"
-            return None, Reason("ceiling", f"lanes.{lane.name}", f"ceiling={money:g}", effect, "", lane.name)
+            effect = f"{lane.name} could cost more than {plain(money)} for about {tokens} input tokens"
+            return None, Reason("ceiling", f"lanes.{lane.name}", f"ceiling={plain(money)}", effect, "", lane.name)
     return (None if cap == _UNBOUNDED else cap), None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
+from laneway.lane import plain
 from laneway.record import Attempt, Opening, Outcome
 from laneway.signals import Evidence, Signals
 
@@ -111,8 +112,8 @@ def money(amount: float | None, currency: str) -> str:
     """`0.0123 EUR`, or that the price is unknown."""
     if amount is None:
         return "an unknown price"
-    digits = f"{amount:.4f}" if amount >= 0.0001 else f"{amount:.2g}"
-    return f"{digits} {currency}" if amount else f"0 {currency}"
+    digits = f"{amount:.4f}" if amount >= 0.0001 else plain(float(f"{amount:.2g}"))
+    return f"{digits} {currency}"
 
 
 def reason_parts(reason: Reason) -> tuple[str, str]:
@@ -124,7 +125,7 @@ def reason_parts(reason: Reason) -> tuple[str, str]:
 
 def signal_lines(signals: Signals) -> list[tuple[str, str, str]]:
     """Each signal as (name, value, where it comes from)."""
-    ceiling = "none" if signals.ceiling is None else f"{signals.ceiling:g}"
+    ceiling = "none" if signals.ceiling is None else plain(signals.ceiling)
     values = [
         ("sensitivity", signals.sensitivity), ("difficulty", signals.difficulty), ("stakes", signals.stakes),
         ("latency", signals.latency), ("ceiling", ceiling), ("tokens", f"about {signals.tokens}"),

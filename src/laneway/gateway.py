@@ -159,8 +159,9 @@ class Gateway:
         rule = next((r for r in run.route.reasons if r.code == "fallback"), run.route.reasons[0])
         held = run.route.on_failure == "hold"
         then = "a person must decide what happens next" if held else "nothing else may be tried"
+        closed = "".join(f" Also, {r.effect}." for r in run.route.rejected if r.code == "closed")
         message = (
-            f"No lane answered: tried {tried}. {rule.rule} says what follows: {rule.says or rule.effect} "
+            f"No lane answered: tried {tried}.{closed} {rule.rule} says what follows: {rule.says or rule.effect} "
             f"So {then}. Try again later, or look at `laneway why {run.id}`."
         )
         status = 504 if error.cause == "late" else 503

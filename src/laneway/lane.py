@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from laneway.regions import ADEQUATE, DEVICE, EEA
 
-__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Zone", "cloud_backed"]
+__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Zone", "cloud_backed", "plain"]
 
 Kind = Literal["local", "private", "managed-open", "premium"]
 KINDS = ("local", "private", "managed-open", "premium")
@@ -139,6 +140,12 @@ class Zone:
 def cloud_backed(model: str) -> bool:
     """True for a model that a local server hands on to its maker's cloud (Ollama's `-cloud` names)."""
     return model.lower().endswith(("-cloud", ":cloud"))
+
+
+def plain(amount: float) -> str:
+    """An amount in digits: 0.000001 and not 1e-06."""
+    short = f"{amount:.9g}"
+    return f"{Decimal(short):f}" if "e" in short else short
 
 
 def _places(where: frozenset[str] | None) -> str:

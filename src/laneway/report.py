@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from laneway.record import Intent, Opening, Outcome
 
-__all__ = ["Key", "Recorded", "Review", "Row", "review"]
+__all__ = ["Key", "Recorded", "Review", "Row", "ending", "review"]
 
 
 class Recorded(NamedTuple):
@@ -36,10 +36,11 @@ class Row(NamedTuple):
 
 
 class Review(NamedTuple):
-    """The three tables and their frame."""
+    """The three tables and their frame. `ends` counts by status and code: a refusal and an outage differ there."""
 
     requests: int
     statuses: dict[str, int]
+    ends: dict[str, int]
     escalated: list[Row]
     rejected: list[Row]
     fallbacks: list[Row]
@@ -61,14 +62,22 @@ class _Tally:
         return [Row(*key, count, self.examples[key]) for key, count in self.counts.most_common()]
 
 
+def ending(outcome: Outcome | None) -> str:
+    """How a request ended: its status, and its code where that says more."""
+    if outcome is None:
+        return "open"
+    return f"{outcome.status} ({outcome.code})" if outcome.code not in ("", outcome.status) else outcome.status
+
+
 def review(stories: Iterable[Recorded]) -> Review:
     """The three questions over `stories` (oldest first). Reads each once."""
-    statuses: Counter[str] = Counter()
+    statuses, ends = Counter[str](), Counter[str]()
     escalated, rejected, fallbacks = _Tally(), _Tally(), _Tally()
     for story in stories:
         workload = story.opening.signals.workload or "(none)"
         rule = story.opening.decision.reasons[0].rule
         statuses[story.outcome.status if story.outcome else "open"] += 1
+        ends[ending(story.outcome)] += 1
         attempts = story.outcome.attempts if story.outcome else ()
         for attempt in attempts:
             if attempt.verdict is not None and attempt.verdict.verdict != "pass":
@@ -83,7 +92,7 @@ def review(stories: Iterable[Recorded]) -> Review:
             elif intent.why == "escalation":
                 weak = next((a.verdict for a in attempts if a.lane == before.lane and a.verdict), None)
                 escalated.add((workload, rule, hop, ", ".join(weak.failed) if weak else ""), story.id)
-    return Review(statuses.total(), dict(statuses), escalated.rows(), rejected.rows(), fallbacks.rows())
+    return Review(statuses.total(), dict(statuses), dict(ends), escalated.rows(), rejected.rows(), fallbacks.rows())
 
 
 def _fallback_rule(opening: Opening) -> str:

@@ -199,6 +199,16 @@ def test_a_file_that_is_no_log_ends_with_one(tmp_path: Path, command: str) -> No
     assert str(path) in run(command, "--log", path, code=1).stderr.replace("\n", "")
 
 
+@pytest.mark.parametrize("command", ["why", "log", "review", "serve"])
+def test_what_is_no_file_is_no_log(policy: Path, command: str) -> None:
+    """A place where nothing can be kept, and a directory, are refused with what to do, and nothing is made there."""
+    os.mkfifo(policy.parent / "pipe")
+    for path in (policy.parent / "pipe", policy.parent):
+        told = " ".join(run(command, "--policy", policy, "--log", path, code=1).stderr.split())
+        assert f"the log {path} is no file: name one with --log" in told
+        assert not path.with_name(path.name + ".lock").exists()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["nonsense"], ["explain", "--nonsense"], ["log", "-n", "0"], ["log", "-n", "x"], ["serve", "--port", "70000"]],
@@ -377,10 +387,18 @@ def test_the_log_lists_the_newest_first(log: Path) -> None:
     assert read_json(run("log", "--log", log, "-n", "1", "--json"))[0]["id"] == IDS[2]
 
 
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_the_log_breaks_no_word(log: Path, columns: str) -> None:
+    """However narrow the screen is, an id can be copied, and every word read, from one line."""
+    done = spawn("log", "--log", log, COLUMNS=columns)
+    assert set(IDS) < set(done.stdout.split())
+    assert {"refused", "(no_lane)", "answered", "open", "home", "away", "public", "sealed"} < set(done.stdout.split())
+
+
 def test_the_review_answers_its_three_questions(log: Path) -> None:
     """The review asks and answers what escalated, what was rejected and what fell back."""
     told = run("review", "--log", log, "--since", "all").output
-    assert "3 requests: 1 answered, 1 open, 1 refused" in told
+    assert "3 requests: 1 answered, 1 open, 1 refused (no_lane)" in told
     assert all(q in told for q in ("What escalated?", "Which cheap answers were rejected?", "Which fallbacks fired?"))
     assert "home -> away" in told
 
@@ -392,6 +410,28 @@ def test_a_changed_record_fails_verification(log: Path) -> None:
     assert damaged != log.read_bytes()
     log.write_bytes(damaged)
     assert "NOT ok" in run("log", "--log", log, "verify", code=1).stderr
+
+
+def test_damage_is_told_by_every_command_that_reads_the_log(log: Path, policy: Path) -> None:
+    """A changed record is a warning beside what can be told; a log in order is told without one."""
+    commands = (["log"], ["review", "--since", "all"], ["why", IDS[0]])
+    assert not [c for c in commands if run(*c, "--log", log).stderr]
+    log.write_bytes(log.read_bytes().replace(b'"total_ms":301', b'"total_ms":103'))
+    for command in commands:
+        told = " ".join(run(*command, "--log", log).stderr.split())
+        assert f"warning: the log {log} is damaged: record 3 (decision {IDS[0]}) was changed" in told
+        assert "see `laneway log verify`" in told
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # a port in use, so that it ends
+        told = run("serve", "--policy", policy, "--log", log, "--port", str(taken.getsockname()[1]), code=2).stderr
+    assert "is damaged: record 3" in " ".join(told.split())
+
+
+@pytest.mark.parametrize("amount", ["0.000001", "0.4", "5", "100000000000"])
+def test_money_is_printed_in_digits(policy: Path, amount: str) -> None:
+    """An amount is read as it was written, not as a power of ten."""
+    told = run("explain", "--policy", policy, "--ceiling", amount, "--tokens", "1000", code=None).output
+    assert f" {amount} " in told
+    assert not re.search(r"\de[+-]\d", told)
 
 
 # JSON and plain text
@@ -606,6 +646,14 @@ def test_init_into_a_file_is_no_traceback(tmp_path: Path) -> None:
     """A directory that is a file cannot be written into, and that is said."""
     (tmp_path / "file").write_text("", "utf-8")
     assert "file" in run("init", tmp_path / "file", code=1).stderr
+
+
+def test_the_waiver_is_signed_by_a_person(tmp_path: Path) -> None:
+    """`--by` names who answers for the waiver; without it the account does, and that is said."""
+    told = run("init", tmp_path / "a", "--by", 'Åsa "K" Ek').output
+    (waiver,) = parse((tmp_path / "a" / "laneway.yaml").read_text("utf-8")).gate.waivers
+    assert (waiver.by, "by Åsa" in told, "--by NAME" in told) == ('Åsa "K" Ek', True, False)
+    assert "--by NAME" in run("init", tmp_path / "b").output
 
 
 def test_init_names_keys_and_never_shows_them(tmp_path: Path) -> None:

@@ -180,6 +180,22 @@ def test_a_lane_cannot_put_the_prompt_on_record(tmp_path: Path) -> None:
     run(test)
 
 
+def test_an_outage_names_the_lanes_that_have_no_key(tmp_path: Path) -> None:
+    """Who could have answered, and why not, stands in the error; where the lanes are does not."""
+    why = "lane `premium` is closed: its environment variable PREMIUM_KEY is not set"
+
+    async def test() -> None:
+        async with bench(tmp_path) as b:
+            b.gateway.closed["premium"] = why
+            b.home.fault = "500"
+            got = await b.ask()
+            assert (got.status, got.error["code"]) == (503, "lanes_failed")
+            assert f"tried home (server-error). Also, {why}." in got.error["message"]
+            assert b"127.0.0.1" not in got.body
+
+    run(test)
+
+
 def test_the_reason_is_the_rule_that_led_to_the_answering_lane(tmp_path: Path) -> None:
     """A first try cites its route, also where an escalation failed; a fallback and an escalation cite theirs."""
 

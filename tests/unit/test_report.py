@@ -11,7 +11,7 @@ from tests.policies import TODAY, route
 from laneway.decision import Reason, Refuse
 from laneway.facts import Facts
 from laneway.record import Attempt, Intent, Opening, Outcome, Status, Verdict
-from laneway.report import Recorded, Row, review
+from laneway.report import Recorded, Row, ending, review
 from laneway.signals import Ask, Signals
 
 FALLBACK = Reason("fallback", "fallbacks[1]", "", "if home fails: premium", "The next one takes over.")
@@ -68,12 +68,12 @@ def fallen_back(id: str, cause: str = "late") -> Recorded:
 
 def test_an_empty_log_has_an_empty_review() -> None:
     """Without requests there is nothing to count."""
-    assert review([]) == (0, {}, [], [], [])
+    assert tuple(review([])) == (0, {}, {}, [], [], [])
 
 
 def test_a_plain_request_is_counted_and_nothing_else() -> None:
     """A request that went as planned appears in the frame and in no table."""
-    assert review([plain("a"), plain("b")]) == (2, {"answered": 2}, [], [], [])
+    assert tuple(review([plain("a"), plain("b")])) == (2, {"answered": 2}, {"answered": 2}, [], [], [])
 
 
 def test_an_escalation_is_one_row_and_its_weak_answer_another() -> None:
@@ -163,10 +163,19 @@ def test_a_request_without_an_end_is_open() -> None:
 
 
 def test_a_request_that_was_turned_away_is_counted() -> None:
-    """A refusal calls no lane: it is in the frame alone."""
+    """A refusal calls no lane: it is in the frame alone, and told from an outage by its code."""
     refused = Refuse(reasons=(Reason("no-lane", "routes[0]", "", "none"),), rejected=())
     outcome = Outcome(id="a", status="refused", code="no_lane")
-    assert review([Recorded("a", opening(decision=refused), (), outcome)]) == (1, {"refused": 1}, [], [], [])
+    out = Outcome(id="b", status="refused", code="lanes_failed")
+    found = review([Recorded("a", opening(decision=refused), (), outcome), Recorded("b", opening(), (), out)])
+    ends = {"refused (no_lane)": 1, "refused (lanes_failed)": 1}
+    assert tuple(found) == (2, {"refused": 2}, ends, [], [], [])
+
+
+def test_an_ending_says_each_word_once() -> None:
+    """The code stands beside the status where it says more, and an open request has neither."""
+    ends = [Outcome(id="a", status="cancelled"), Outcome(id="a", status="interrupted", code="interrupted"), None]
+    assert [ending(outcome) for outcome in ends] == ["cancelled", "interrupted", "open"]
 
 
 @given(st.lists(st.sampled_from([plain, escalated, fallen_back]), max_size=20))

@@ -477,6 +477,39 @@ class TestStories:
             reader.story("alpha")
 
 
+class TestDamage:
+    def test_the_newest_records_are_checked(self, three: Path) -> None:
+        """A change is found where it is near the end, and left to `verify` where it is not."""
+        tamper(three, "UPDATE record SET at = at + 1 WHERE seq = 3")
+        with reading(three) as reader:
+            found = {newest: reader.damage(newest) for newest in (0, 3, 4, 6, 100)}
+        changed = "record 3 (decision beta) was changed: its hash does not follow"
+        assert found == {0: None, 3: None, 4: changed, 6: changed, 100: changed}
+
+    def test_an_untouched_log_has_none(self, three: Path, log: Log, path: Path) -> None:
+        """Neither a log of a few records nor one that is still written shows damage."""
+        for newest in (0, 1, 6, 100):
+            with reading(path) as reader:
+                assert reader.damage(newest) is None
+
+    def test_an_empty_log_has_none(self, log: Log, path: Path) -> None:
+        """Without records there is nothing that could be damaged."""
+        with reading(path) as reader:
+            assert reader.damage() is None
+
+    def test_a_record_that_the_check_would_start_from_may_be_missing(self, three: Path) -> None:
+        """The record before the newest ones is needed, and its absence named."""
+        tamper(three, "DELETE FROM record WHERE seq = 3")
+        with reading(three) as reader:
+            assert reader.damage(3) == "record 3 is missing"
+
+    def test_no_damage_is_a_traceback(self, three: Path) -> None:
+        """A file that is no log is said in words."""
+        three.write_text("Dear diary, " * 100)
+        with reading(three) as reader:
+            assert reader.damage() == "file is not a database"
+
+
 class TestVerify:
     def test_an_untouched_log_is_in_order(self, three: Path) -> None:
         """The number of records and the last hash are told, progress is reported."""

@@ -9,9 +9,21 @@ import click
 import msgspec
 from rich.progress import Progress
 
-from laneway.cli.output import as_json, default_log, err, grid, json_option, log_option, out, policy_option
+from laneway.cli.output import (
+    as_json,
+    default_log,
+    err,
+    grid,
+    json_option,
+    log_option,
+    opened,
+    out,
+    policy_option,
+    print_table,
+)
 from laneway.cli.why import times
 from laneway.decision import Route
+from laneway.report import ending
 from laneway.store import Reader, Story
 
 __all__ = ["log", "row", "verify"]
@@ -30,17 +42,16 @@ def log(ctx: click.Context, policy_path: Path, log_path: Path | None, limit: int
     ctx.obj = default_log(policy_path, log_path)
     if ctx.invoked_subcommand is not None:
         return
-    with closing(Reader.open(ctx.obj)) as reader:
+    with opened(ctx.obj) as reader:
         rows = [row(story) for story in reader.recent(limit)]
     if json_:
         as_json(rows)
         return
-    table = grid("id", "at", "class", "asked", "decision", "lanes called", "outcome", "ms")
+    table = grid("id", "at", "class", "asked", "lanes called", "outcome", "ms")
     for r in rows:
-        table.add_row(
-            *(str(r[k]) for k in ("id", "at", "sensitivity", "asked", "decision", "called", "outcome", "total_ms"))
-        )
-    out.print(table)
+        at = str(r["at"]).replace("T", " ")
+        table.add_row(str(r["id"]), at, *(str(r[k]) for k in ("sensitivity", "asked", "called", "ending", "total_ms")))
+    print_table(table)
 
 
 def row(story: Story) -> dict[str, object]:
@@ -55,6 +66,7 @@ def row(story: Story) -> dict[str, object]:
         "called": " > ".join(f"{i.lane}" for _, i in story.intents) or "none",
         "outcome": outcome.status if outcome else "open",
         "code": outcome.code if outcome else "",
+        "ending": ending(outcome),
         "total_ms": round(outcome.total_ms) if outcome else "",
     }
 

@@ -1,19 +1,35 @@
-"""What every command shares: consoles, JSON output, and the options that find the policy and the log."""
+"""What every command shares: consoles, tables, JSON output, and how the policy and the log are found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["as_json", "default_log", "err", "grid", "json_option", "log_option", "out", "policy_argument",
-           "policy_option", "styled"]  # fmt: skip
+from laneway.store import Reader
+
+__all__ = [
+    "as_json",
+    "default_log",
+    "err",
+    "grid",
+    "json_option",
+    "log_option",
+    "opened",
+    "out",
+    "policy_argument",
+    "policy_option",
+    "print_table",
+    "styled",
+]
 
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -40,6 +56,17 @@ def default_log(policy: Path, log: Path | None) -> Path:
     return log if log is not None else policy.parent / "laneway.db"
 
 
+@contextmanager
+def opened(log: Path) -> Iterator[Reader]:
+    """The log for reading, with a warning where its newest records do not follow from each other."""
+    with closing(Reader.open(log)) as reader:
+        damage = reader.damage()
+        if damage is not None:
+            err.print(f"warning: the log {log} is damaged: {damage}; see `laneway log verify`", style="yellow",
+                      soft_wrap=True)  # fmt: skip
+        yield reader
+
+
 def as_json(value: object) -> None:
     """One JSON value on standard output, without colour or wrapping."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
@@ -59,6 +86,13 @@ def grid(*headings: str, title: str | None = None) -> Table:
     for i, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", no_wrap=i == 0)
     return table
+
+
+def print_table(table: Table) -> None:
+    """A table that breaks no word: where it does not fit, it is wider than the screen."""
+    for column in table.columns:
+        column.min_width = max(Measurement.get(out, out.options, c).minimum for c in (column.header, *column.cells))
+    out.print(table, crop=False)
 
 
 def styled(text: str, style: str) -> Text:

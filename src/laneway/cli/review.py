@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import datetime
 import re
-from contextlib import closing
 from pathlib import Path
 
 import click
 
-from laneway.cli.output import as_json, default_log, grid, json_option, log_option, out, policy_option
+from laneway.cli.output import (
+    as_json,
+    default_log,
+    grid,
+    json_option,
+    log_option,
+    opened,
+    out,
+    policy_option,
+    print_table,
+)
 from laneway.errors import UsageError, shown
 from laneway.report import Recorded, Review, Row
 from laneway.report import review as reviewed
-from laneway.store import Reader
 
 __all__ = ["print_review", "read_review", "review"]
 
@@ -33,7 +41,7 @@ def review(policy_path: Path, log_path: Path | None, since: str, json_: bool) ->
     """Answer the three questions: what escalated, which cheap answers were rejected, which fallbacks fired."""
     found = read_review(default_log(policy_path, log_path), _since(since))
     if json_:
-        as_json({"since": since, "requests": found.requests, "statuses": found.statuses}
+        as_json({"since": since, "requests": found.requests, "statuses": found.statuses, "ends": found.ends}
                 | {key: [row._asdict() for row in getattr(found, key)] for _, key in _QUESTIONS})  # fmt: skip
     else:
         print_review(found, since)
@@ -41,7 +49,7 @@ def review(policy_path: Path, log_path: Path | None, since: str, json_: bool) ->
 
 def read_review(log: Path, since: datetime.datetime | None) -> Review:
     """The review of the log at `log`."""
-    with closing(Reader.open(log)) as reader:
+    with opened(log) as reader:
         return reviewed(
             Recorded(s.id, s.opening, tuple(i.entry for i in s.intents), s.outcome.entry if s.outcome else None)
             for s in reader.stories(since)
@@ -50,9 +58,9 @@ def read_review(log: Path, since: datetime.datetime | None) -> Review:
 
 def print_review(found: Review, since: str) -> None:
     """Three tables under their questions."""
-    statuses = ", ".join(f"{count} {status}" for status, count in sorted(found.statuses.items())) or "nothing"
+    ends = ", ".join(f"{count} {end}" for end, count in sorted(found.ends.items())) or "nothing"
     frame = "of all time" if since == "all" else f"of the last {since}"
-    out.print(f"Review {frame}: {found.requests} requests: {statuses}", style="bold")
+    out.print(f"Review {frame}: {found.requests} requests: {ends}", style="bold")
     for question, key in _QUESTIONS:
         out.print(f"\n{question}", style="bold")
         rows: list[Row] = getattr(found, key)
@@ -62,7 +70,7 @@ def print_review(found: Review, since: str) -> None:
         table = grid("lane", "cause", "times", "workload", "rule", "example")
         for row in rows:
             table.add_row(row.lane, row.cause, str(row.times), row.workload, row.rule, row.example)
-        out.print(table)
+        print_table(table)
 
 
 def _since(text: str) -> datetime.datetime | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from laneway.cli.output import as_json, default_log, err, json_option, log_option, policy_option
+from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, policy_option
+from laneway.errors import LogError
 from laneway.gateway import Gateway
 from laneway.policy_file import load
 from laneway.server.app import run
@@ -24,6 +26,8 @@ def serve(policy_path: Path, log_path: Path | None, host: str, port: int, json_:
     """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy."""
     policy = load(policy_path)
     log = default_log(policy_path, log_path)
+    with suppress(LogError), opened(log):  # only to warn of damage: whether it can be served is for `run` to say
+        pass
 
     def ready(gateway: Gateway, port: int) -> None:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 
 import click
 
 from laneway.cli.explain import print_decision
-from laneway.cli.output import as_json, default_log, err, json_option, log_option, out, policy_option
+from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, out, policy_option
 from laneway.errors import LogError, shown
 from laneway.explain import attempt_line, money, story_contract
 from laneway.policy import Policy
@@ -43,7 +42,7 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
     ID is the answer's Laneway-Decision header, the start of one, or `last`. The policy that decided is
     read from the log, so an old decision is explained by the rules of its day.
     """
-    with closing(Reader.open(default_log(policy_path, log_path))) as reader:
+    with opened(default_log(policy_path, log_path)) as reader:
         story = reader.story(id)
         if story is None:
             near = reader.nearest(id)

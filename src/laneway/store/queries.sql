@@ -66,7 +66,10 @@ SELECT
     seq, at, CAST(decision AS BLOB), CAST(kind AS BLOB), body, hash,
     typeof(at) = 'integer' AND typeof(decision) = 'text' AND typeof(kind) = 'text'
         AND typeof(body) = 'blob' AND typeof(hash) = 'blob'
-FROM record NOT INDEXED ORDER BY seq;
+FROM record NOT INDEXED WHERE seq > :after ORDER BY seq;
+
+-- name: hash_of
+SELECT hash FROM record WHERE seq = :seq;
 
 -- name: policies
 SELECT CAST(hash AS BLOB), CAST(text AS BLOB) FROM policy ORDER BY hash;

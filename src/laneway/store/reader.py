@@ -78,7 +78,9 @@ class Reader:
     @classmethod
     def open(cls, path: Path) -> Reader:
         """Open the log at `path` for reading only."""
-        if not path.is_file():
+        if path.exists() and not path.is_file():
+            raise LogError(f"the log {path} is no file: name one with --log")
+        if not path.exists():
             raise LogError(f"there is no log at {path}; `laneway serve` makes one when it first starts")
         uri = path.absolute().as_uri() + "?mode=ro"
         try:
@@ -120,6 +122,16 @@ class Reader:
         with self._reading():
             row: tuple[str] | None = self._db.execute(SQL["policy_text"], {"hash": hash}).fetchone()
         return row[0] if row else None
+
+    def damage(self, newest: int = _PAGE) -> str | None:
+        """What is wrong with the newest records, None where each follows from the one before. `verify` reads all."""
+        try:
+            last: int = self._db.execute(SQL["last_seq"]).fetchone()[0]
+            for _ in self._chain(max(0, last - newest)):
+                pass
+        except (_BrokenError, *_DAMAGE) as error:
+            return str(error)
+        return None
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Recompute the chain, the policies' hashes and SQLite's own checks; stops at the first problem.
@@ -187,14 +199,17 @@ class Reader:
         except _DAMAGE as error:
             raise LogError(f"the log {self.path} cannot be read: {error}; run `laneway log verify`") from error
 
-    def _chain(self) -> Iterator[tuple[int, bytes]]:
-        """Every record's number and hash, as long as each follows from the one before."""
+    def _chain(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The number and hash of record `after` and of every one behind it, as long as each follows from the last."""
         salt: tuple[bytes] | None = self._db.execute(SQL["salt"]).fetchone()
         if salt is None:
             raise _BrokenError("the log's salt is gone: no link can be checked")
-        expected, head = 0, genesis(salt[0])
+        start: tuple[bytes] | None = self._db.execute(SQL["hash_of"], {"seq": after}).fetchone()
+        if after and start is None:
+            raise _BrokenError(f"record {after} is missing")
+        expected, head = after, start[0] if start else genesis(salt[0])
         yield expected, head
-        for seq, at, decision, kind, body, hash, typed in self._db.execute(SQL["chain"]):
+        for seq, at, decision, kind, body, hash, typed in self._db.execute(SQL["chain"], {"after": after}):
             expected += 1
             if not typed:
                 raise _BrokenError(f"{_named(seq, decision)} holds a value of another type")

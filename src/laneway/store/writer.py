@@ -81,6 +81,8 @@ class Log:
     @classmethod
     def open(cls, path: Path) -> Log:
         """Open or create the log at `path` and close what a crash left open. One server a log."""
+        if path.exists() and not path.is_file():
+            raise LogError(f"the log {path} is no file: name one with --log, as nothing is answered without a record")
         with ExitStack() as held:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
