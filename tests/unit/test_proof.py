@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.generated import TODAY, policies
 
+from laneway.condition import fact_of
 from laneway.decide import decide
 from laneway.decision import Route
 from laneway.facts import Facts
@@ -78,16 +79,12 @@ def test_a_witness_is_minimal_and_the_interpreter_follows_it(made: Policy) -> No
         facts = [
             value.partition("=")[0] if f == "fact" else f for f, value in zip(printed, seen.flags[1::2], strict=True)
         ]
-        cell = tuple(d.cell[_value(seen.signals, d.fact)] for d in space.dimensions)
+        cell = tuple(d.cell[fact_of(seen.signals, d.fact)] for d in space.dimensions)
         for fact in facts:
             i = space.index[fact]
             usual = space.dimensions[i].cell[{"sensitivity": "internal"}.get(fact, space.dimensions[i].values[0])]
             dropped = (*cell[:i], usual, *cell[i + 1 :])
             assert fact == "workload" or subject.empty(both(reached, at(dropped)))
-
-
-def _value(signals: object, fact: str) -> object:
-    return getattr(signals, fact) if hasattr(signals, fact) else signals.declared.get(fact)  # type: ignore[attr-defined]
 
 
 def test_what_nobody_could_prove_is_a_failure_and_says_so() -> None:

@@ -53,7 +53,7 @@ def serve(policy_path: Path, log_path: Path | None, host: str, port: int, json_:
 
 
 def _settle() -> None:
-    """Leave what is loaded by now out of every garbage collection, and collect less often: both cost CPU for nothing."""
+    """Leave what is loaded by now out of every garbage collection, and collect less often: both cost CPU."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
