@@ -16,7 +16,7 @@ import msgspec
 import uvicorn
 import uvloop
 
-from laneway.gateway import Gateway
+from laneway.gateway import Active, Gateway
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
@@ -148,7 +148,7 @@ async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
         log = await asyncio.to_thread(Log.open, directory / "laneway.db")
         log.archive(policy.hash, policy.text)
         provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": "sk-canary-key"})
-        gateway = Gateway(policy, log, provider, provider.closed)
+        gateway = Gateway(log, Active(policy, provider, provider.closed))
         config = uvicorn.Config(Api(gateway), port=0, loop="none", http="httptools", lifespan="off", ws="none",
                                 log_level="error", access_log=False)  # fmt: skip
         server = uvicorn.Server(config)

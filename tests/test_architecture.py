@@ -26,6 +26,10 @@ LAYERS = """
     starter
     wall
     decide explain report
+    proof proof.space proof.oracle proof.reach proof.finding
+    proof.safety proof.liveness proof.lint
+    proof.verify
+    proof.words
     egress gate
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.sensitivity classify.difficulty classify
@@ -33,13 +37,9 @@ LAYERS = """
     store.chain store.reader store.writer store
     serve
     gateway
-    server server.api server.app
+    server server.activation server.api server.app
     demo demo.model demo.requests
     demo.play
-    proof proof.space proof.oracle proof.reach proof.finding
-    proof.safety proof.liveness proof.lint
-    proof.verify
-    proof.words
     cli.output
     cli.init
     cli.check cli.explain cli.review cli.serve
@@ -61,6 +61,7 @@ BROAD_EXCEPT = {
     "classify": "a failed detector counts as the strictest class",
     "classify.difficulty": "a failed computation counts as hard",
     "gate": "jsonschema_rs raises several kinds that mean the same",
+    "server.activation": "whatever goes wrong with a new policy file, the proved one stays in force",
     "gateway": "whatever happens to a request goes on record, and is raised again",
     "server.api": "the HTTP boundary",
     "store.writer": "the worker boundary: its callers would wait for ever",

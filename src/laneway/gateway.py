@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -30,7 +30,7 @@ from laneway.serve import Client, Got, Run, serve
 from laneway.store import Log
 from laneway.wire import openai
 
-__all__ = ["KEEP_ALIVE", "Gateway", "Receiver", "Stopped"]
+__all__ = ["KEEP_ALIVE", "Active", "Gateway", "Receiver", "Stopped"]
 
 KEEP_ALIVE = 5.0
 """Seconds between the comments that keep a held-back stream open."""
@@ -51,21 +51,30 @@ class Receiver(Client, Protocol):
         """Send what is left, beginning the response where that has not happened."""
 
 
-class Gateway:
-    """One policy, one log, one provider: everything a request needs."""
+class Active(NamedTuple):
+    """What is in force: a policy, how its lanes are called, and which of them are closed, with the reason."""
 
-    def __init__(self, policy: Policy, log: Log, provider: Provider, closed: Mapping[str, str] | None = None) -> None:
-        self.policy, self.log, self.provider = policy, log, provider
-        self.closed = dict(closed or {})
+    policy: Policy
+    provider: Provider
+    closed: Mapping[str, str] = {}
+
+
+class Gateway:
+    """The log, and what is in force. `active` may be replaced at any time: a request ends under what it began with."""
+
+    def __init__(self, log: Log, active: Active) -> None:
+        self.log, self.active = log, active
+        self.refused = ""
+        """Why the policy file, as it stands now, is not in force; empty where it is."""
 
     async def chat(self, body: bytes, headers: Mapping[str, str], client: Receiver) -> None:
         """One chat completion. Raises RequestError, Stopped or LogError where there is no answer to give."""
         started = time.monotonic()
-        policy = self.policy
+        policy, provider, closed = self.active
         request = openai.read(body, headers)
         check_schema(request)
         ask, signals = classify(policy, request)
-        facts = Facts(today=datetime.datetime.now(datetime.UTC).date(), closed=self.closed)
+        facts = Facts(today=datetime.datetime.now(datetime.UTC).date(), closed=dict(closed))
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
             policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,
@@ -75,12 +84,12 @@ class Gateway:
             raise await self._turned_away(opening, decision, started)
         run = Run(
             id=_new_id(), policy=policy, request=request, opening=opening, signals=signals, route=decision,
-            client=client, started=started,
+            client=client, provider=provider, started=started,
             deadline=None if decision.total is None else started + decision.total,
         )  # fmt: skip
         try:
             async with _kept_alive(run):
-                got = await serve(run, decision.lanes, "first", self.log, self.provider)
+                got = await serve(run, decision.lanes, "first", self.log)
                 target = escalation(policy, decision, got.lane, [a.lane for a in run.attempts])
                 verdict = self._judge(run, got, target)
                 if target is not None and verdict.verdict == "escalate":
@@ -116,7 +125,7 @@ class Gateway:
     async def _escalate(self, run: Run, weak: Got, verdict: Verdict, target: str) -> tuple[Got, Verdict]:
         """One stronger lane redoes a weak answer; where it fails, the weak answer ends as the policy says."""
         try:
-            got = await serve(run, [target], "escalation", self.log, self.provider)
+            got = await serve(run, [target], "escalation", self.log)
         except LaneError as error:
             if error.sent:
                 raise

@@ -72,6 +72,7 @@ class Run:
     signals: Signals
     route: Route
     client: Client
+    provider: Provider
     started: float
     deadline: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
@@ -103,13 +104,13 @@ class Run:
         return made
 
 
-async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log, provider: Provider) -> Got:
+async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log) -> Got:
     """The first answer that one of `lanes` gives. Raises the last LaneError where none does."""
     cause = ""
     for i, name in enumerate(lanes):
         last = i == len(lanes) - 1
         try:
-            return await _attempt(run, name, why, cause, log, provider, alone=last)
+            return await _attempt(run, name, why, cause, log, alone=last)
         except LaneError as error:
             if not last and not error.sent and error.cause != "invalid":
                 why, cause = "fallback", error.code
@@ -117,11 +118,11 @@ async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log, provider: Pr
             if not error.retry or error.sent or why == "escalation":
                 raise
             cause = error.code
-        return await _attempt(run, name, "retry", cause, log, provider, alone=True)
+        return await _attempt(run, name, "retry", cause, log, alone=True)
     raise AssertionError("a Route has at least one lane")
 
 
-async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, provider: Provider, *, alone: bool) -> Got:
+async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, *, alone: bool) -> Got:
     lane = run.policy.lanes[name]
     guard(run.policy, run.signals, lane, run.opening.facts.today)
     cap = _cap(run, lane)
@@ -132,7 +133,7 @@ async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, provider
     body = openai.outgoing(run.request, model=lane.model, max_output=cap)
     try:
         async with asyncio.timeout_at(_until(run, alone=alone)):
-            got = await (call.stream(provider, body) if run.request.stream else call.whole(provider, body))
+            got = await (call.stream(body) if run.request.stream else call.whole(body))
     except TimeoutError:
         late = LaneError("late", f"lane {name} did not answer in time", cause="late", sent=call.released)
         call.failed(late)
@@ -185,15 +186,15 @@ class _Call:
         self.first_byte_ms: float | None = None
         self.released = False
 
-    async def whole(self, provider: Provider, body: bytes) -> Got:
+    async def whole(self, body: bytes) -> Got:
         """An answer that comes as one JSON object, passed on untouched."""
-        async with provider.call(self.lane, body, stream=False) as reply:
+        async with self.run.provider.call(self.lane, body, stream=False) as reply:
             parts = [chunk async for chunk in reply.chunks()]
         self.first_byte_ms = self.run.ms()
         data = b"".join(parts)
         return self._got([data], openai.read_answer(data))
 
-    async def stream(self, provider: Provider, body: bytes) -> Got:
+    async def stream(self, body: bytes) -> Got:
         """An answer that comes as events: kept back while a verdict could change it, else passed on.
 
         Nothing is passed on before an event that tells the reader something: until then, another lane may
@@ -202,7 +203,7 @@ class _Call:
         run, live = self.run, not can_change(self.run.policy, self.run.route, self.lane.name)
         stream, kept, done = openai.Stream(), list[bytes](), False
         patience = asyncio.timeout(run.route.first_byte)
-        async with patience, provider.call(self.lane, body, stream=True) as reply:
+        async with patience, run.provider.call(self.lane, body, stream=True) as reply:
             chunks = reply.chunks()
             async for chunk in chunks:
                 for event in stream.feed(chunk):

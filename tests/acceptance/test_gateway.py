@@ -593,7 +593,7 @@ def test_every_answer_and_refusal_is_on_record_with_its_policy(tmp_path: Path) -
                 await b.ask(model=model)
             with closing(Reader.open(b.log)) as reader:
                 stories = list(reader.stories())
-                assert reader.policy_text(b.gateway.policy.hash) == b.gateway.policy.text
+                assert reader.policy_text(b.gateway.active.policy.hash) == b.gateway.active.policy.text
             assert [s.outcome.entry.status for s in stories if s.outcome] == ["answered", "held", "answered"]
             assert isinstance(stories[0].opening.decision, Route)
 

@@ -186,7 +186,7 @@ def test_an_outage_names_the_lanes_that_have_no_key(tmp_path: Path) -> None:
 
     async def test() -> None:
         async with bench(tmp_path) as b:
-            b.gateway.closed["premium"] = why
+            b.gateway.active = b.gateway.active._replace(closed={"premium": why})
             b.home.fault = "500"
             got = await b.ask()
             assert (got.status, got.error["code"]) == (503, "lanes_failed")

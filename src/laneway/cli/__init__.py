@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from laneway import __version__
-from laneway.cli.check import check
+from laneway.cli.check import check, print_findings
 from laneway.cli.demo import demo
 from laneway.cli.explain import explain
 from laneway.cli.init import init
@@ -22,6 +22,7 @@ from laneway.cli.review import review
 from laneway.cli.serve import serve
 from laneway.cli.why import why
 from laneway.errors import LanewayError, PolicyError, UsageError
+from laneway.server.activation import Refused
 
 __all__ = ["main"]
 
@@ -36,6 +37,10 @@ class _Root(click.Group):
             for problem in error.problems:
                 err.print(f"{problem}", style="red", soft_wrap=True)
             ctx.exit(5)
+        except Refused as error:
+            print_findings(error.policy, error.report.errors, err)
+            err.print(f"laneway: {error}", style="red", soft_wrap=True)
+            ctx.exit(6)
         except UsageError as error:
             err.print(f"laneway: {error}", style="red", soft_wrap=True)
             ctx.exit(2)

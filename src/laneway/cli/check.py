@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -56,15 +57,15 @@ def today() -> datetime.date:
     return datetime.datetime.now(datetime.UTC).date()
 
 
-def print_findings(policy: Policy, findings: tuple[Finding, ...]) -> None:
+def print_findings(policy: Policy, findings: tuple[Finding, ...], console: Console = out) -> None:
     """Every finding, errors first: where, what, the request that shows it, and what to do."""
     for finding in findings:
         told, style = tell(policy, finding), "bold red" if finding.severity == "error" else "yellow"
-        out.print(Text.assemble((f"{finding.severity}", style), f" {told.place}\n", (told.what, "bold")))
+        console.print(Text.assemble((f"{finding.severity}", style), f" {told.place}\n", (told.what, "bold")))
         table = Table.grid(padding=(0, 1))
         table.add_column(min_width=9, no_wrap=True)
         table.add_column(overflow="fold")
         for label, text in told.parts:
             table.add_row(Text(f"  {label}", style="dim"), Text(text))
-        out.print(table)
-        out.print()
+        console.print(table)
+        console.print()

@@ -11,7 +11,7 @@ import click
 from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, policy_option
 from laneway.errors import LogError
 from laneway.gateway import Gateway
-from laneway.policy_file import load
+from laneway.server.activation import proved
 from laneway.server.app import run
 
 __all__ = ["serve"]
@@ -24,23 +24,30 @@ __all__ = ["serve"]
 @click.option("--port", default=4180, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
 @json_option
 def serve(policy_path: Path, log_path: Path | None, host: str, port: int, json_: bool) -> None:
-    """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy."""
-    policy = load(policy_path)
+    """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy, once it is proved.
+
+    A changed policy file is proved and put in force between requests; one that is not proved never is.
+    Exit code: 5 invalid policy file, 6 a property is broken or not proved.
+    """
+    policy, report = proved(policy_path)
+    for finding in report.findings:
+        err.print(f"warning: line {finding.line}: {finding.about}: {finding.message}", style="yellow", soft_wrap=True)
     log = default_log(policy_path, log_path)
     with suppress(LogError), opened(log):  # only to warn of damage: whether it can be served is for `run` to say
         _settle()
 
     def ready(gateway: Gateway, port: int) -> None:
         _settle()
+        closed = gateway.active.closed
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
         if json_:
-            as_json({"url": url, "policy_hash": policy.hash, "log": str(log), "closed": gateway.closed})
+            as_json({"url": url, "policy_hash": policy.hash, "log": str(log), "closed": dict(closed)})
         err.print(
             f"Laneway answers at {url} by {policy_path} (policy {policy.hash[:12]}), log {log}",
             soft_wrap=True,
         )
         for lane in policy.lanes.values():
-            state = gateway.closed.get(lane.name)
+            state = closed.get(lane.name)
             err.print(f"  {lane.name}: {lane.model} at {lane.url}" + (f" - CLOSED: {state}" if state else ""),
                       style="yellow" if state else None, soft_wrap=True)  # fmt: skip
         if gateway.log.closed:

@@ -69,6 +69,13 @@ def _lane(policy: Policy, lane: Lane, today: datetime.date) -> Iterator[Finding]
         yield warned("alias", f"{name}'s model is an alias, which may change under its evidence", "pin a dated model")
     if lane.own:
         return
+    for what, day in (("dpa", lane.dpa), ("verified", lane.verified)):
+        if day is not None and day > today:
+            yield Finding(
+                code="dated-ahead", about=about, line=lane.line,
+                message=f"its `{what}` lies ahead ({day}): what it will open then is not proved now",
+                remedy="state it once it is so",
+            )  # fmt: skip
     if lane.price is None:
         yield warned("price-unstated", f"{name} has no price, so that no ceiling lets it serve", "state its `price`")
     if lane.dpa is None:

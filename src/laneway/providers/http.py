@@ -91,6 +91,12 @@ class HttpProvider:
             except LaneError as error:
                 self.closed[name] = str(error)
 
+    def renewed(self, lanes: Mapping[str, Lane], environ: Mapping[str, str]) -> HttpProvider:
+        """One for other lanes that shares this one's connections; closing either closes them all."""
+        other = HttpProvider(lanes, environ)
+        other._sessions = self._sessions
+        return other
+
     def call(self, lane: Lane, body: bytes, *, stream: bool) -> AbstractAsyncContextManager[HttpReply]:
         """Send `body` to `lane`; entering waits for the answer's head and raises LaneError without one."""
         return _Call(self, lane.name, body, stream=stream)

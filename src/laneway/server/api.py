@@ -136,7 +136,7 @@ class Api:
             watch.cancel()
 
     def _models(self) -> tuple[int, object]:
-        policy = self.gateway.policy
+        policy = self.gateway.active.policy
         names = ["auto", *policy.workloads, *(f"lane/{lane}" for lane in policy.lanes)]
         return 200, {"object": "list", "data": [
             {"id": name, "object": "model", "created": 0, "owned_by": "laneway"} for name in names
@@ -147,10 +147,11 @@ class Api:
 
     def _ready(self) -> tuple[int, object]:
         gateway = self.gateway
-        lanes = {name: gateway.closed.get(name, "open") for name in gateway.policy.lanes}
+        policy, _, closed = gateway.active
+        lanes = {name: closed.get(name, "open") for name in policy.lanes}
         usable = gateway.log.failure is None and any(state == "open" for state in lanes.values())
-        state = {"status": "ready" if usable else "not ready", "policy": gateway.policy.hash, "lanes": lanes,
-                 "log": gateway.log.failure or "ok"}  # fmt: skip
+        state = {"status": "ready" if usable else "not ready", "policy": policy.hash, "lanes": lanes,
+                 "log": gateway.log.failure or "ok", "refused_policy": gateway.refused}  # fmt: skip
         return (200 if usable else 503), state
 
 

@@ -18,6 +18,7 @@ from laneway.errors import UsageError, shown
 from laneway.gateway import Gateway
 from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
+from laneway.server.activation import activate, watch
 from laneway.server.api import Api
 from laneway.store import Log
 
@@ -28,7 +29,10 @@ GRACE = 10
 
 
 def run(policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises UsageError for a host that is not loopback, LogError, OSError."""
+    """Serve by `policy`, and by what its file becomes, until SIGTERM or SIGINT.
+
+    Raises UsageError for a host that is not loopback, LogError, OSError.
+    """
     _loopback_only(host)
     uvloop.run(_serve(policy, log_path, host, port, on_ready))
 
@@ -38,10 +42,11 @@ async def _serve(
 ) -> None:
     log = await asyncio.to_thread(Log.open, log_path)
     provider: HttpProvider | None = None
+    watching: asyncio.Task[None] | None = None
     try:
-        await asyncio.to_thread(log.archive, policy.hash, policy.text)
         provider = HttpProvider(policy.lanes, os.environ)
-        gateway = Gateway(policy, log, provider, provider.closed)
+        gateway = Gateway(log, await activate(policy, log, provider))
+        watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
         with _listen(host, port) as listener:
             server = _Server(_config(Api(gateway)))
             for stop in (signal.SIGTERM, signal.SIGINT):
@@ -52,6 +57,8 @@ async def _serve(
                 # Cancelled by now: each still writes its record and tells its client.
                 await asyncio.wait(server.server_state.tasks, timeout=GRACE)
     finally:
+        if watching is not None:
+            watching.cancel()
         if provider is not None:
             await provider.close()
         await asyncio.to_thread(log.close)
