@@ -1,6 +1,6 @@
 """How long `laneway check` takes as a policy grows: rules, facts and lanes, made up but shaped like real ones.
 
-    python benchmarks/bench_check.py [--rules 25 50 100 200 400] [--oracle] [--json]
+    python benchmarks/bench_check.py [--rules 25 50 100 200 400] [--json] [--chart docs/check-growth.svg]
 
 Each policy has 12 facts that its rules test (9 enumerated, 3 numeric), 12 lanes, 4 classes, and a clean wall, so
 that every property must be proved and no search may stop early. One core, everything from loaded policy to report.
@@ -13,6 +13,7 @@ import datetime
 import json
 import random
 import time
+from pathlib import Path
 
 from laneway.policy import Policy
 from laneway.policy_file import parse
@@ -86,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rules", type=int, nargs="+", default=[25, 50, 100, 200, 400])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--chart", type=Path, help="write the curve as SVG")
     args = parser.parse_args()
     rows = []
     for rules in args.rules:
@@ -101,6 +103,38 @@ def main() -> None:
             print(rows[-1], flush=True)
     if args.json:
         print(json.dumps(rows))
+    if args.chart:
+        args.chart.write_text(chart([(int(row["rules"]), float(row["seconds"])) for row in rows]), "utf-8")
+
+
+def chart(points: list[tuple[int, float]]) -> str:
+    """Seconds by rules as a small SVG that reads on light and dark pages."""
+    width, height, left, bottom = 520, 260, 56, 44
+    most_x, most_y = max(x for x, _ in points), max(0.5, max(y for _, y in points) * 1.15)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across, up = (width - left - 24) * x / most_x, (height - bottom - 24) * y / most_y
+        return round(left + across, 1), round(height - bottom - up, 1)
+
+    text = 'font-family="system-ui, sans-serif" font-size="12" fill="#6b7280"'
+    (x0, y0), (x1, _), (_, y1) = at(0, 0), at(most_x, 0), at(0, most_y)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="Seconds that a proof takes, by number of rules">',
+        f'<path d="M{x0} {y1}V{y0}H{x1}" fill="none" stroke="#9ca3af"/>',
+        f'<text x="{(x0 + x1) / 2}" y="{height - 8}" text-anchor="middle" {text}>rules (12 facts, 12 lanes)</text>',
+        f'<text x="{x0}" y="16" text-anchor="middle" {text}>seconds</text>',
+    ]
+    for tick in range(int(most_y * 2) + 1):
+        _, y = at(0, tick / 2)
+        lines.append(f'<text x="{x0 - 8}" y="{y + 4}" text-anchor="end" {text}>{tick / 2:g}</text>')
+    path = "M" + "L".join(f"{x} {y}" for x, y in (at(*point) for point in points))
+    lines.append(f'<path d="{path}" fill="none" stroke="#2563eb" stroke-width="2"/>')
+    for rules, seconds in points:
+        x, y = at(rules, seconds)
+        lines.append(f'<circle cx="{x}" cy="{y}" r="3.5" fill="#2563eb"/>')
+        lines.append(f'<text x="{x}" y="{y - 9}" text-anchor="middle" {text}>{seconds:g}</text>')
+        lines.append(f'<text x="{x}" y="{y0 + 16}" text-anchor="middle" {text}>{rules}</text>')
+    return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 if __name__ == "__main__":
