@@ -33,16 +33,20 @@ LAYERS = """
     egress gate
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.sensitivity classify.difficulty classify
+    describe
+    policy_cases
     providers providers.scripted providers.http
     store.chain store.reader store.writer store
     serve
     gateway
+    rehearse
     server server.activation server.api server.app
     demo demo.model demo.requests
     demo.play
     cli.output
     cli.init
-    cli.check cli.explain cli.review cli.serve
+    cli.check cli.test
+    cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
     cli
@@ -50,7 +54,7 @@ LAYERS = """
 """
 """Every module, each importing only from those that stand before it. A new module needs a place here."""
 
-PURE = ("decide", "wall", "condition", "lane", "explain", "report")
+PURE = ("decide", "wall", "condition", "lane", "explain", "report", "policy_cases")
 IMPURE = {
     "os", "time", "random", "socket", "pathlib", "asyncio", "secrets", "io", "subprocess", "uuid", "logging",
     "threading", "sqlite3", "tempfile", "shutil", "urllib", "http",
@@ -290,7 +294,7 @@ def test_a_broad_except_stands_only_at_a_boundary() -> None:
 
 
 def test_the_core_reads_no_clock_and_touches_nothing() -> None:
-    """decide, conditions, lanes, explanations and reports do no I/O, read no clock and take no chance."""
+    """decide, conditions, lanes, explanations, reports and cases do no I/O, read no clock and take no chance."""
     wrong = [found for module in PURE for found in _impurities(module)]
     assert not wrong
 
@@ -312,7 +316,7 @@ def _impurities(module: str) -> Iterator[str]:
 
 
 def test_what_the_core_imports_is_pure_too() -> None:
-    """Whatever decide, conditions, lanes, explanations and reports import, directly or not, is as pure."""
+    """Whatever decide, conditions, lanes, explanations, reports and cases import, directly or not, is as pure."""
     behind = {name for module in PURE for name in _reached(module, imports())}
     assert not [found for module in sorted(behind) for found in _impurities(module)]
 

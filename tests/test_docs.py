@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from laneway import __version__, grammar, policy_file
+from laneway import __version__, grammar, policy_cases, policy_file
 from laneway.cli import main
 from laneway.policy_file import parse
 from laneway.starter import SERVICES
@@ -66,15 +66,28 @@ def sections(source: str) -> dict[str, str]:
     return {part.partition(":")[0]: part for part in parts if part.strip()}
 
 
-@pytest.mark.parametrize("block", blocks("yaml"), ids=str)
+def complete() -> str:
+    """The text of the one complete policy among the examples."""
+    (block,) = [b for b in blocks("yaml", [POLICY]) if b.info == "complete"]
+    return block.text
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.info != "cases"], ids=str)
 def test_policy_examples_load(block: Block) -> None:
     """A complete example is a valid policy; a fragment is one in the place of the complete one's sections."""
-    assert block.info in ("complete", "fragment"), f"{block}: say whether it is complete or a fragment"
-    source = block.text
-    if block.info == "fragment":
-        (complete,) = [b for b in blocks("yaml", [POLICY]) if b.info == "complete"]
-        source = "".join((sections(complete.text) | sections(block.text)).values())
+    assert block.info in ("complete", "fragment"), f"{block}: say whether it is complete, a fragment or cases"
+    fragment = block.info == "fragment"
+    source = "".join((sections(complete()) | sections(block.text)).values()) if fragment else block.text
     assert parse(source, str(block)).lanes
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.info == "cases"], ids=str)
+def test_examples_of_cases_hold(block: Block, tmp_path: Path) -> None:
+    """The cases of an example hold of the complete policy."""
+    (tmp_path / "laneway.yaml").write_text(complete(), "utf-8")
+    (tmp_path / "cases.yaml").write_text(block.text, "utf-8")
+    result = CliRunner().invoke(main, ["test", str(tmp_path / "laneway.yaml")])
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize(
@@ -92,6 +105,8 @@ def test_policy_examples_load(block: Block) -> None:
         ("provider", grammar.PROVIDERS),
         ("transfer basis", grammar.TRANSFERS),
         ("fact", grammar.Names().testable),
+        ("key of a case", (*policy_cases._CASE_KEYS, *policy_cases._EXPECT_KEYS)),
+        ("word of a case", (*policy_cases.ANSWERS, *policy_cases.DECISIONS, *policy_cases._STATUSES)),
     ],
 )
 def test_every_word_of_the_grammar_is_documented(what: str, keys: tuple[str, ...]) -> None:
@@ -234,6 +249,14 @@ def test_every_code_is_documented_and_every_documented_code_exists(section: str)
     if section == "Errors to the client":  # A Hold and a Refuse carry their first reason's code.
         known |= {code.replace("-", "_") for code in codes_in_source("Reasons")}
     assert sorted(set(documented) - known) == [], "documented codes that are not in the source"
+
+
+def test_every_end_of_a_case_is_documented() -> None:
+    """The codes that a case may expect are codes of docs/reasons.md, and every one that needs no HTTP is there."""
+    http = {"invalid_json", "duplicate_key", "duplicate_header", "disconnected", "lane_rejected_request", "foreign_host",
+            "unknown_path", "stopping", "method_not_allowed", "body_too_long", "not_json", "internal_error", "log_unavailable"}  # fmt: skip
+    known = {code.replace("-", "_") for code in policy_cases._CODES}
+    assert known == set(codes_in_page("Errors to the client")) - http
 
 
 def test_codes_are_found_in_the_source() -> None:

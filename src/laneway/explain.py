@@ -5,8 +5,6 @@ Every sentence cites the rule's own words (`says`). Pure; the CLI only prints wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
@@ -15,10 +13,12 @@ from laneway.record import Attempt, Opening, Outcome
 from laneway.signals import Evidence, Signals
 
 __all__ = [
+    "all_lanes",
     "attempt_line",
     "contract",
     "exit_code",
     "headline",
+    "kind",
     "money",
     "reason_parts",
     "signal_lines",
@@ -35,8 +35,8 @@ def contract(decision: Decision, signals: Signals, policy_hash: str) -> dict[str
     """The JSON object that `explain --json` prints; `why --json` adds to it. Keys are stable."""
     route = decision if isinstance(decision, Route) else None
     return {
-        "decision": _kind(decision),
-        "lanes": list(_all_lanes(route)) if route else [],
+        "decision": kind(decision),
+        "lanes": list(all_lanes(decision)),
         "rejected": [{"lane": r.lane, "rule": r.rule, "reason": r.effect, "code": r.code, "says": r.says,
                       "signal": r.signal} for r in decision.rejected],
         "reasons": [msgspec.to_builtins(r) | {"says": r.says} for r in decision.reasons],
@@ -48,9 +48,9 @@ def contract(decision: Decision, signals: Signals, policy_hash: str) -> dict[str
     }  # fmt: skip
 
 
-def _all_lanes(route: Route) -> Iterator[str]:
-    yield from route.lanes
-    yield from (lane for lane in route.escalate if lane not in route.lanes)
+def all_lanes(decision: Decision) -> tuple[str, ...]:
+    """The lanes that a decision may call, in the order in which they would be tried."""
+    return tuple(dict.fromkeys((*decision.lanes, *decision.escalate))) if isinstance(decision, Route) else ()
 
 
 def _plan(route: Route) -> dict[str, object]:
@@ -83,7 +83,8 @@ def story_contract(
     return made
 
 
-def _kind(decision: Decision) -> str:
+def kind(decision: Decision) -> str:
+    """`route`, `hold` or `refuse`."""
     return "route" if isinstance(decision, Route) else "hold" if isinstance(decision, Hold) else "refuse"
 
 

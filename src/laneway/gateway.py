@@ -11,7 +11,7 @@ import asyncio
 import datetime
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Protocol
 
@@ -26,11 +26,13 @@ from laneway.gate import check_schema, escalation, judge, unmended
 from laneway.policy import Policy
 from laneway.providers import Provider
 from laneway.record import Opening, Outcome, Status, Verdict
+from laneway.request import Request
 from laneway.serve import Client, Got, Run, serve
+from laneway.signals import Ask, Signals
 from laneway.store import Log
 from laneway.wire import openai
 
-__all__ = ["KEEP_ALIVE", "Active", "Gateway", "Receiver", "Stopped"]
+__all__ = ["KEEP_ALIVE", "Active", "Classify", "Gateway", "Receiver", "Stopped"]
 
 KEEP_ALIVE = 5.0
 """Seconds between the comments that keep a held-back stream open."""
@@ -51,6 +53,13 @@ class Receiver(Client, Protocol):
         """Send what is left, beginning the response where that has not happened."""
 
 
+Classify = Callable[[Policy, Request], tuple[Ask, Signals]]
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
 class Active(NamedTuple):
     """What is in force: a policy, how its lanes are called, and which of them are closed, with the reason."""
 
@@ -60,12 +69,17 @@ class Active(NamedTuple):
 
 
 class Gateway:
-    """The log, and what is in force. `active` may be replaced at any time: a request ends under what it began with."""
+    """The log, and what is in force. `active` may be replaced at any time: a request ends under what it began with.
 
-    def __init__(self, log: Log, active: Active) -> None:
-        self.log, self.active = log, active
-        self.refused = ""
-        """Why the policy file, as it stands now, is not in force; empty where it is."""
+    `refused` says why the policy file, as it stands now, is not in force; it is empty where it is. A policy's cases
+    bring their own `today`, and a `classify` for requests that are told by their facts.
+    """
+
+    def __init__(
+        self, log: Log, active: Active, *, classify: Classify = classify, today: Callable[[], datetime.date] = _today
+    ) -> None:
+        self.log, self.active, self.refused = log, active, ""
+        self.classify, self.today = classify, today
 
     async def chat(self, body: bytes, headers: Mapping[str, str], client: Receiver) -> None:
         """One chat completion. Raises RequestError, Stopped or LogError where there is no answer to give."""
@@ -73,8 +87,8 @@ class Gateway:
         policy, provider, closed = self.active
         request = openai.read(body, headers)
         check_schema(request)
-        ask, signals = classify(policy, request)
-        facts = Facts(today=datetime.datetime.now(datetime.UTC).date(), closed=dict(closed))
+        ask, signals = self.classify(policy, request)
+        facts = Facts(today=self.today(), closed=dict(closed))
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
             policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,

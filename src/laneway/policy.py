@@ -225,6 +225,14 @@ class Policy:
         """Each lane's place in `strength`, weakest first."""
         return {lane: i for i, lane in enumerate(self.strength)}
 
+    @cached_property
+    def lines(self) -> dict[str, int]:
+        """Where each rule, the gate and each lane stands in the file, by the id that reasons cite."""
+        gate = self.gate
+        rules = (*self.grants, *self.limits, *self.routes, *self.fallbacks, *self.reviews, *gate.waivers)
+        lanes = {f"lanes.{name}": lane.line for name, lane in self.lanes.items()}
+        return {rule.id: rule.line for rule in rules} | {"gate": gate.line} | lanes
+
     @property
     def fresh_days(self) -> int:
         """How long a lane's verified facts count, in days."""

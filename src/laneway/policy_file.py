@@ -47,7 +47,7 @@ from laneway.yaml_nodes import (
     text,
 )
 
-__all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse"]
+__all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse", "read_source"]
 
 T = TypeVar("T")
 
@@ -82,14 +82,17 @@ _TOP = (
 
 def load(path: Path) -> Policy:
     """The policy in the file at `path`. Raises PolicyError with every problem found."""
+    return parse(read_source(path, "`laneway init DIR` writes a starter"), str(path))
+
+
+def read_source(path: Path, remedy: str) -> str:
+    """The text of a policy or of its cases. Raises PolicyError, with the remedy where there is no such file."""
     try:
-        source = path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
-        what = f"cannot be read: {error.strerror}; `laneway init DIR` writes a starter"
-        raise PolicyError([Problem(str(path), 0, 0, what)]) from None
+        raise PolicyError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}; {remedy}")]) from None
     except UnicodeDecodeError as error:
         raise PolicyError([Problem(str(path), 0, 0, f"is not UTF-8 at byte {error.start}")]) from None
-    return parse(source, str(path))
 
 
 def parse(source: str, file: str = "policy") -> Policy:

@@ -7,6 +7,7 @@ happen. Duplicate keys, anchors, aliases, tags, tabs, over-deep and over-long fi
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Callable, Iterable
 from typing import NoReturn, TypeVar
@@ -30,6 +31,7 @@ __all__ = [
     "days",
     "each",
     "flag",
+    "json_value",
     "listed",
     "number",
     "one_of",
@@ -106,7 +108,9 @@ def compose(source: str, file: str) -> Node:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-        what = f"not valid YAML: {error.problem or error.context or 'syntax error'}"
+        problem = error.problem or error.context or "syntax error"
+        quote = '; within brackets a rule\'s name needs quotes: "wall[0]"' if "but got '['" in problem else ""
+        what = f"not valid YAML: {problem}{quote}"
         raise PolicyError([Problem(file, line, column, what)]) from None
     except YAMLError as error:
         raise PolicyError([Problem(file, 0, 0, f"not valid YAML: {type(error).__name__}")]) from None
@@ -269,3 +273,20 @@ def each(reader: Reader[T]) -> Reader[tuple[T, ...]]:
         return tuple(value for value in values if value is not None)
 
     return read
+
+
+def json_value(node: Node, reading: Reading) -> object:
+    """What the node is in JSON: a plain scalar may be true, false, null or a number, all else is text."""
+    if isinstance(node, MappingNode):
+        fields = Entries(node, reading, None, "this object")
+        return {key: json_value(value, reading) for key, value in fields.nodes.items()}
+    if isinstance(node, SequenceNode):
+        return [json_value(item, reading) for item in node.value]
+    assert isinstance(node, ScalarNode)
+    if node.style is not None:  # in quotes or a block: whatever it is, and be it nothing
+        return str(node.value)
+    value = text(node, reading)
+    return json.loads(value) if _PLAIN.fullmatch(value) else value
+
+
+_PLAIN = re.compile(r"true|false|null|-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")

@@ -19,11 +19,12 @@ from laneway.regions import region
 from laneway.request import Request
 from laneway.signals import LATENCIES, STAKES, Ask, Difficulty, Evidence, Latency, Signals, Stakes
 
-__all__ = ["classify", "estimate_tokens"]
+__all__ = ["UNLABELLED", "classify", "estimate_tokens"]
 
 _PIN = "lane/"
 _AUTO = "auto"
-_UNLABELLED = "policy unlabelled"
+UNLABELLED = "policy unlabelled"
+"""The place that evidence names where nobody said."""
 _BYTES_A_TOKEN = 3
 """Deliberately few: European languages take 3 to 5 bytes a token, and a budget must not be overrun."""
 
@@ -92,7 +93,7 @@ def _sensitivity(policy: Policy, request: Request, workload: Workload | None, ev
             floors[0] = Evidence("sensitivity", _header("sensitivity"), "label-below-floor", label)
         floors.append(Evidence("sensitivity", f"workload {workload.name}", "floor", floor))
     if not floors:
-        floors.append(Evidence("sensitivity", _UNLABELLED, "default", policy.unlabelled.sensitivity))
+        floors.append(Evidence("sensitivity", UNLABELLED, "default", policy.unlabelled.sensitivity))
     floors.extend(_detected(policy, request))
     evidence.extend(floors)
     return max((entry.value for entry in floors), key=policy.classes.index)
@@ -118,7 +119,7 @@ def _difficulty(policy: Policy, request: Request, workload: Workload | None, evi
         evidence.append(Evidence("difficulty", f"workload {workload.name}", "default", workload.difficulty))
         return workload.difficulty
     if policy.unlabelled.difficulty != "auto":
-        evidence.append(Evidence("difficulty", _UNLABELLED, "default", policy.unlabelled.difficulty))
+        evidence.append(Evidence("difficulty", UNLABELLED, "default", policy.unlabelled.difficulty))
         return policy.unlabelled.difficulty
     difficulty, points = estimate(request)
     evidence.extend(points)
@@ -136,7 +137,7 @@ def _stakes(policy: Policy, request: Request, workload: Workload | None, evidenc
         return "high"
     if label is not None and floor == "high":
         evidence.append(Evidence("stakes", _header("stakes"), "label-below-floor", label))
-    place = f"workload {workload.name}" if workload and stated else _UNLABELLED
+    place = f"workload {workload.name}" if workload and stated else UNLABELLED
     evidence.append(Evidence("stakes", place, "floor", floor))
     return floor
 
@@ -150,7 +151,7 @@ def _latency(policy: Policy, request: Request, workload: Workload | None, eviden
     if workload is not None and workload.latency is not None:
         evidence.append(Evidence("latency", f"workload {workload.name}", "default", workload.latency))
         return workload.latency
-    evidence.append(Evidence("latency", _UNLABELLED, "default", policy.unlabelled.latency))
+    evidence.append(Evidence("latency", UNLABELLED, "default", policy.unlabelled.latency))
     return policy.unlabelled.latency
 
 
@@ -161,7 +162,7 @@ def _ceiling(policy: Policy, request: Request, workload: Workload | None, eviden
         ceilings.append((workload.ceiling, Evidence("ceiling", place, "limit", f"{workload.ceiling}")))
     elif policy.unlabelled.ceiling is not None:
         limit = policy.unlabelled.ceiling
-        ceilings.append((limit, Evidence("ceiling", _UNLABELLED, "limit", f"{limit}")))
+        ceilings.append((limit, Evidence("ceiling", UNLABELLED, "limit", f"{limit}")))
     label = request.labels.get("ceiling")
     if label is not None:
         if not _MONEY.fullmatch(label):
@@ -169,7 +170,7 @@ def _ceiling(policy: Policy, request: Request, workload: Workload | None, eviden
             raise RequestError(400, "unknown_label", message, "laneway-ceiling")
         ceilings.append((float(label), Evidence("ceiling", _header("ceiling"), "label", label)))
     if not ceilings:
-        evidence.append(Evidence("ceiling", _UNLABELLED, "default", "none"))
+        evidence.append(Evidence("ceiling", UNLABELLED, "default", "none"))
         return None
     evidence.extend(entry for _, entry in ceilings)
     return min(limit for limit, _ in ceilings)

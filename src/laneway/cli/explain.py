@@ -13,18 +13,21 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from laneway.classify import classify
+from laneway.cli.check import today
 from laneway.cli.output import as_json, err, grid, json_option, out, policy_option
+from laneway.cli.test import cases_option, read_cases
 from laneway.decide import decide
 from laneway.decision import Decision, Reason, Route
+from laneway.describe import BARE, LABELS, described
 from laneway.errors import RequestError, UsageError, did_you_mean, shown
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
 from laneway.facts import Facts
 from laneway.gate import check_schema
 from laneway.policy import Policy
+from laneway.policy_cases import Case
 from laneway.policy_file import load
 from laneway.providers.http import HttpProvider
-from laneway.signals import DIFFICULTIES, NEEDS, Ask, Evidence, Signals
+from laneway.signals import DIFFICULTIES, NEEDS, Ask, Signals
 from laneway.wall import walled
 from laneway.wire import openai
 
@@ -39,6 +42,8 @@ __all__ = ["explain", "print_decision"]
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A client's request body (JSON).",
 )
+@click.option("--case", metavar="ID", help="A case of the policy's, with its day and its lanes that are out.")
+@cases_option
 @click.option("--model", help="What the client asks for: auto, a workload, or lane/NAME.")
 @click.option("--sensitivity", help="A class of the policy.")
 @click.option("--difficulty", help="routine, hard or unknown.")
@@ -61,14 +66,15 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     Exit code: 0 route, 3 refuse, 4 hold, 5 invalid policy file.
     """
     policy = load(policy_path)
+    day, case = _case(policy, policy_path, flags)
     closed = {_known("--down", lane, tuple(policy.lanes)): f"{lane} is down" for lane in flags["down"]}
-    today = Facts(today=datetime.datetime.now(datetime.UTC).date(), closed=closed)
-    notes = _notes(policy)
+    closed |= {lane: f"{lane} is down" for lane in (case.down if case else ())}
+    facts, notes = Facts(today=day, closed=closed), _notes(policy)
     if all_:
-        _print_table(policy, today, notes, json_=json_)
+        _print_table(policy, facts, notes, json_=json_)
         return
-    ask, signals = _asked(policy, flags)
-    decision = decide(policy, ask, signals, today)
+    ask, signals = _asked(policy, flags, case)
+    decision = decide(policy, ask, signals, facts)
     if json_:
         as_json(contract(decision, signals, policy.hash) | {"notes": notes})
     else:
@@ -88,14 +94,22 @@ def _print_notes(notes: list[str]) -> None:
         err.print(f"note: {note}", style="yellow", soft_wrap=True)
 
 
-_EMPTY = b'{"model":"auto","messages":[]}'
+def _case(policy: Policy, policy_path: Path, flags: dict[str, Any]) -> tuple[datetime.date, Case | None]:
+    """The case that was named, if any, and the day to judge on."""
+    if flags["case"] is None:
+        return today(), None
+    if flags["request_file"] is not None:
+        raise UsageError("--case brings its own request; leave --request out")
+    suite = read_cases(policy, policy_path, flags["cases_path"])
+    cases = {case.id: case for case in suite.cases}
+    return suite.today or today(), cases[_known("--case", flags["case"], tuple(cases))]
 
 
-def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
-    """Ask and Signals of the request file, if any, sent with the flags as its headers."""
-    path: Path | None = flags["request_file"]
-    stated = ("sensitivity", "workload", "stakes", "latency", "ceiling", "team", "region")
-    labels = {f"laneway-{name}": flags[name] for name in stated if flags[name] is not None}
+def _asked(policy: Policy, flags: dict[str, Any], case: Case | None) -> tuple[Ask, Signals]:
+    """Ask and Signals of the case or the request file, if any, sent with the flags as its headers."""
+    file: Path | None = flags["request_file"]
+    body = case.body if case else BARE if file is None else file.read_bytes()
+    labels = {f"laneway-{name}": flags[name] for name in LABELS if flags[name] is not None}
     cited = {f"header {label}": f"flag --{label.removeprefix('laneway-')}" for label in labels}
     for fact in flags["facts"]:
         name, equals, value = fact.partition("=")
@@ -104,28 +118,30 @@ def _asked(policy: Policy, flags: dict[str, Any]) -> tuple[Ask, Signals]:
             raise UsageError(f"--fact takes NAME=VALUE, and each NAME once, not `{shown(fact)}`")
         cited[f"header {label}"] = "flag --fact"
     try:
-        request = openai.read(_EMPTY if path is None else path.read_bytes(), labels)
+        request = openai.read(body, (case.headers if case else {}) | labels)
         check_schema(request)
-        ask, signals = classify(policy, replace(request, model=flags["model"] or request.model))
+        request, stated = replace(request, model=flags["model"] or request.model), _stated(flags)
+        bare = case.bare if case else file is None
+        ask, signals = described(policy, request, (case.stated if case else {}) | stated, bare=bare)
     except RequestError as error:
         raise UsageError(str(error)) from None
-    evidence = tuple(msgspec.structs.replace(e, place=cited.get(e.place, e.place)) for e in signals.evidence)
-    signals = msgspec.structs.replace(signals, evidence=evidence)
-    return ask, _overridden(signals, flags, from_file=path is not None)
+    evidence = tuple(
+        msgspec.structs.replace(e, place=f"flag --{e.signal}" if e.signal in stated else cited.get(e.place, e.place))
+        for e in signals.evidence
+    )
+    return ask, msgspec.structs.replace(signals, evidence=evidence)
 
 
-def _overridden(signals: Signals, flags: dict[str, Any], *, from_file: bool) -> Signals:
-    given: dict[str, Any] = {} if from_file else {"tokens": 0}
+def _stated(flags: dict[str, Any]) -> dict[str, Any]:
+    stated: dict[str, Any] = {}
     if flags["difficulty"] is not None:
-        given["difficulty"] = _known("--difficulty", flags["difficulty"], DIFFICULTIES)
+        stated["difficulty"] = _known("--difficulty", flags["difficulty"], DIFFICULTIES)
     if flags["tokens"] is not None:
-        given["tokens"] = flags["tokens"]
+        stated["tokens"] = flags["tokens"]
     if flags["needs"]:
         words = [word for value in flags["needs"] for word in value.split(",")]
-        given["needs"] = tuple(_known("--needs", word, NEEDS) for word in words)
-    stated = tuple(Evidence(n, f"flag --{n}", "stated", str(v)) for n, v in given.items() if flags[n] not in (None, ()))
-    kept = tuple(e for e in signals.evidence if e.signal not in given)
-    return msgspec.structs.replace(signals, **given, evidence=kept + stated)
+        stated["needs"] = tuple(_known("--needs", word, NEEDS) for word in words)
+    return stated
 
 
 def _known(flag: str, word: str, known: tuple[str, ...]) -> str:
@@ -156,13 +172,13 @@ def _print_reasons(title: str, reasons: tuple[Reason, ...]) -> None:
     out.print(table)
 
 
-def _print_table(policy: Policy, today: Facts, notes: list[str], *, json_: bool) -> None:
+def _print_table(policy: Policy, facts: Facts, notes: list[str], *, json_: bool) -> None:
     """Class x lane for unlabelled, routine work: its place in the plan, or why not."""
     rows = []
     for data_class in reversed(policy.classes):
         signals = Signals(sensitivity=data_class)
-        decision = decide(policy, Ask(), signals, today)
-        wall = walled(policy, today.today)[data_class]
+        decision = decide(policy, Ask(), signals, facts)
+        wall = walled(policy, facts.today)[data_class]
         cells = {lane: _cell(lane, decision, lane in wall.admitted) for lane in policy.lanes}
         rows.append(
             {

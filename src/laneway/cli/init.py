@@ -48,7 +48,10 @@ def init(directory: Path, by: str | None, force: bool, json_: bool) -> None:
               + ("(set)" if has_key else "(NOT set: the lane stays closed until it is)"), soft_wrap=True)  # fmt: skip
     whose = "" if by else " (the name of this account; sign with your own by --by NAME)"
     out.print(f"waiver: for 30 days, by {signed}{whose}", soft_wrap=True)
-    out.print(f"\nNext:\n  laneway explain --policy {written[0]} --all\n  laneway serve --policy {written[0]}")
+    path = written[0]
+    out.print(
+        f"\nNext:\n  laneway explain --policy {path} --all\n  laneway test {path}\n  laneway serve --policy {path}"
+    )
 
 
 def _account() -> str:

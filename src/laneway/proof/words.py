@@ -55,18 +55,6 @@ def _request(seen: Witness) -> str:
 
 
 def _path(policy: Policy, finding: Finding, seen: Witness) -> list[str]:
-    lines = {
-        rule.id: rule.line
-        for rule in (
-            *policy.routes,
-            *policy.fallbacks,
-            *policy.reviews,
-            *policy.grants,
-            *policy.limits,
-            *policy.gate.waivers,
-        )
-    }
-    lines |= {"gate": policy.gate.line} | {f"lanes.{name}": lane.line for name, lane in policy.lanes.items()}
     decision = seen.decision
     told = [r for r in decision.reasons if r.code in _HOPS and (r.code != "weak" or finding.about == "gate")]
     if not isinstance(decision, Route):
@@ -74,7 +62,7 @@ def _path(policy: Policy, finding: Finding, seen: Witness) -> list[str]:
     told += [r for r in decision.rejected if r.lane == finding.lane][:1]
 
     def step(reason: Reason) -> str:
-        at = f" (line {lines[reason.rule]})" if lines.get(reason.rule) else ""
+        at = f" (line {policy.lines[reason.rule]})" if policy.lines.get(reason.rule) else ""
         because = f", as {reason.signal}" if reason.signal else ""
         return f"{reason.rule}{at}{because}: {reason.effect}"
 
