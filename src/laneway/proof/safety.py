@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import msgspec
+
 from laneway.lane import Lane
 from laneway.policy import Must, Rule
 from laneway.proof.finding import Finding, Subject
@@ -127,7 +129,9 @@ def monotone(subject: Subject) -> Iterator[Finding]:
             of_higher = subject.space.cell_in("sensitivity", lambda v, c=higher: v == c)  # type: ignore[misc]
             seen = subject.shown(of_higher, above, Neg(below))
             if seen is not None:
-                limit = next(r for r in subject.policy.limits if not subject.reach.admits(r, lane))
+                lesser = msgspec.structs.replace(seen.signals, sensitivity=lower)
+                closing = (r for r in subject.policy.limits if not subject.reach.admits(r, lane))
+                limit = next(r for r in closing if r.possibly(lesser))
                 yield Finding(
                     code="raising-adds-lane", about=limit.id, line=limit.line, says=limit.says, witness=seen, lane=lane,
                     message=f"{higher} requests may use {lane} where {lower} ones may not",

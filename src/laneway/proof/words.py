@@ -56,9 +56,10 @@ def _request(seen: Witness) -> str:
 
 def _path(policy: Policy, finding: Finding, seen: Witness) -> list[str]:
     decision = seen.decision
-    told = [r for r in decision.reasons if r.code in _HOPS and (r.code != "weak" or finding.about == "gate")]
-    if not isinstance(decision, Route):
-        told = [*decision.reasons[:1]]
+    told = [*decision.reasons[:1]]
+    if isinstance(decision, Route):
+        escalated = finding.about == "gate" or finding.lane in {*decision.escalate} - {*decision.lanes}
+        told = [r for r in decision.reasons if r.code in _HOPS and (r.code != "weak" or escalated)]
     told += [r for r in decision.rejected if r.lane == finding.lane][:1]
 
     def step(reason: Reason) -> str:
