@@ -24,7 +24,7 @@ SRC = ROOT / "src" / "laneway"
 README = ROOT / "README.md"
 POLICY = ROOT / "docs" / "policy.md"
 REASONS = ROOT / "docs" / "reasons.md"
-PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
+PAGES = sorted((*ROOT.glob("*.md"), *(page for part in ("docs", "policies") for page in (ROOT / part).rglob("*.md"))))
 
 
 class Block(NamedTuple):
@@ -128,9 +128,9 @@ class Line(NamedTuple):
     printed: list[str]
 
 
-def console_lines() -> Iterator[Line]:
-    """The README's command lines, except those in blocks that say `not-run`."""
-    for block in blocks("console", [README]):
+def console_lines(pages: list[Path]) -> Iterator[Line]:
+    """The command lines of some pages, except those in blocks that say `not-run`."""
+    for block in blocks("console", pages):
         if block.info != "not-run":
             for part in re.split(r"^\$ ", block.text, flags=re.M)[1:]:
                 first, *rest = part.splitlines()
@@ -140,14 +140,8 @@ def console_lines() -> Iterator[Line]:
                 yield Line(str(block), command.strip(), int(code[1]) if code else 0, printed)
 
 
-@pytest.mark.parametrize("line", list(console_lines()), ids=lambda line: line.command)
-def test_readme_commands_do_what_is_written(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command of the README exits as stated and prints what is shown, in a directory made by `init`."""
-    for name in (*(service.key for service in SERVICES), "LANEWAY_POLICY", "LANEWAY_LOG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(main, ["init"]).exit_code == 0
+def run_as_written(line: Line) -> None:
+    """Run a command here: it exits as stated and prints what is shown."""
     program, *arguments = shlex.split(line.command)
     assert program == "laneway"
     result = CliRunner().invoke(main, arguments)
@@ -156,9 +150,20 @@ def test_readme_commands_do_what_is_written(line: Line, tmp_path: Path, monkeypa
     assert [text for text in line.printed if " ".join(text.split()) not in said] == []
 
 
+@pytest.mark.parametrize("line", list(console_lines([README])), ids=lambda line: line.command)
+def test_readme_commands_do_what_is_written(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command of the README exits as stated and prints what is shown, in a directory made by `init`."""
+    for name in (*(service.key for service in SERVICES), "LANEWAY_POLICY", "LANEWAY_LOG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["init"]).exit_code == 0
+    run_as_written(line)
+
+
 def test_some_readme_commands_are_run() -> None:
     """The README shows more than one exit code, so that the test above cannot be empty."""
-    assert len({line.code for line in console_lines()}) > 2
+    assert len({line.code for line in console_lines([README])}) > 2
 
 
 def commands(group: click.Group, above: str) -> Iterator[str]:
