@@ -198,6 +198,7 @@ def test_a_broken_twin_has_one_fault_and_its_witness_shows_it(twin: Twin, root: 
     if (seen := finding["witness"]) is not None:
         down = [word for lane in seen["down"] for word in ("--down", lane)]
         told = explained(root / path, *seen["flags"], *down)
+        del told["notes"]  # of keys that this machine lacks
         assert {**told, "signals": plain(told)} == {**seen["explained"], "signals": plain(seen["explained"])}
 
 
