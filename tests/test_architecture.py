@@ -21,6 +21,7 @@ LAYERS = """
     lane condition
     policy record
     yaml_nodes
+    seal
     grammar
     policy_file
     starter
@@ -28,8 +29,12 @@ LAYERS = """
     decide explain report
     proof proof.space proof.oracle proof.reach proof.finding
     proof.safety proof.liveness proof.lint
-    proof.verify
+    proof.verify proof.matrix proof.plain
     proof.words
+    proof.document
+    proof.whereabouts
+    proof.people
+    proof.markdown proof.page
     egress gate
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.sensitivity classify.difficulty classify
@@ -45,7 +50,7 @@ LAYERS = """
     demo.play
     cli.output
     cli.init
-    cli.check cli.test
+    cli.check cli.test cli.policy
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo

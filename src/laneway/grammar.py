@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from laneway.addresses import is_private, on_this_machine
 from laneway.condition import ALWAYS, All, Any, Condition, Not, Op, Test
 from laneway.errors import did_you_mean, shown
 from laneway.lane import KINDS, Lane, Limits, Price, Zone, cloud_backed
-from laneway.policy import Approval, Bar, FactType
+from laneway.policy import FRESH_DAYS, Approval, Bar, FactType
 from laneway.regions import DEVICE, SETS, region
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES
 from laneway.yaml_nodes import (
@@ -323,13 +324,20 @@ def bar(node: Node, reading: Reading) -> Bar:
 
 
 def approval(node: Node, reading: Reading) -> Approval:
-    """Who approved the policy, when, and for how long."""
-    entries = Entries(node, reading, ("by", "on", "review_every"), "`approved`")
+    """Who approved the policy, when, for how long, and what they saw."""
+    entries = Entries(node, reading, ("by", "on", "review_every", "hash"), "`approved`")
     by, on = entries.need("by", text, "`approved`"), entries.need("on", date, "`approved`")
     if on > datetime.date.max - datetime.timedelta(days=36500):
         reading.fail(node, "`on` is too far in the future")
     every = entries.get("review_every", days)
-    return Approval(by, on, 90 if every is None else every, entries.line)
+    return Approval(by, on, FRESH_DAYS if every is None else every, entries.line, entries.get("hash", _digest))
+
+
+def _digest(node: Node, reading: Reading) -> str:
+    raw = text(node, reading)
+    if not re.fullmatch("[0-9a-f]{64}", raw):
+        reading.fail(node, "`hash` is written by `laneway policy approve --by NAME`; leave it out until then")
+    return raw
 
 
 def currency(node: Node, reading: Reading) -> str:

@@ -16,6 +16,7 @@ from laneway.lane import Lane, Zone
 from laneway.signals import Difficulty, Latency, Stakes
 
 __all__ = [
+    "FRESH_DAYS",
     "Approval",
     "Bar",
     "Deadline",
@@ -33,6 +34,9 @@ __all__ = [
     "Waiver",
     "Workload",
 ]
+
+FRESH_DAYS = 90
+"""How long what was verified and approved counts, in days, where the policy does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -178,17 +182,21 @@ class FactType:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who approved the policy, when, and how often that must be repeated, in days."""
+    """Who approved the policy, when, how often that must be repeated (in days), and the `meaning` that they saw."""
 
     by: str
     on: datetime.date
-    review_every: int = 90
+    review_every: int = FRESH_DAYS
     line: int = 0
+    hash: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Policy:
-    """The whole policy. Compared by identity; `hash` is the SHA-256 of `text`, in hex."""
+    """The whole policy. Compared by identity.
+
+    `hash` is the SHA-256 of `text`, in hex; `meaning` that of its sentences and rules alone (see `seal`).
+    """
 
     name: str
     text: str
@@ -214,6 +222,7 @@ class Policy:
     approval: Approval | None = None
     networks: tuple[str, ...] = ()
     todos: tuple[Rule, ...] = ()
+    meaning: str = ""
 
     @property
     def strictest(self) -> str:
@@ -236,4 +245,4 @@ class Policy:
     @property
     def fresh_days(self) -> int:
         """How long a lane's verified facts count, in days."""
-        return self.approval.review_every if self.approval else 90
+        return self.approval.review_every if self.approval else FRESH_DAYS

@@ -18,6 +18,7 @@ from laneway.errors import PolicyError, Problem, shown
 from laneway.grammar import Names, approval, bar, condition, currency, fact_type, lane, lane_tests, network, zone
 from laneway.lane import Lane, Zone
 from laneway.policy import (
+    FRESH_DAYS,
     Deadline,
     Detect,
     Gate,
@@ -32,6 +33,7 @@ from laneway.policy import (
     Waiver,
     Workload,
 )
+from laneway.seal import meaning
 from laneway.signals import DIFFICULTIES, LATENCIES, STAKES
 from laneway.yaml_nodes import (
     Entries,
@@ -131,6 +133,7 @@ class _File:
         self._distinct_names()
         wall = self._rules("wall", self._wall)
         networks = top.get("networks", each(network)) or ()
+        approved = top.get("approved", approval)
         self._private_is_ours(networks)
         return Policy(
             name=top.need("name", text, what),
@@ -154,7 +157,8 @@ class _File:
             must=self._rules("must", self._must),
             detect=top.get("detect", self._detect) or self._strictest(),
             facts=self.names.facts,
-            approval=top.get("approved", approval),
+            approval=approved,
+            meaning=meaning(top.node, approved.review_every if approved else FRESH_DAYS),
             networks=networks,
             todos=tuple(self.todos),
         )

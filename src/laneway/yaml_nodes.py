@@ -104,7 +104,7 @@ def compose(source: str, file: str) -> Node:
         raise PolicyError([reading.problem(None, f"the file is longer than {MAX_BYTES} bytes")])
     try:
         _refuse_cleverness(source, reading)
-        root: Node | None = YAML(typ="rt", pure=True).compose(source)
+        root: Node | None = YAML(typ="safe", pure=True).compose(source)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)

@@ -18,6 +18,7 @@ from laneway.cli.explain import explain
 from laneway.cli.init import init
 from laneway.cli.log import log
 from laneway.cli.output import err
+from laneway.cli.policy import policy
 from laneway.cli.review import review
 from laneway.cli.serve import serve
 from laneway.cli.test import test
@@ -62,7 +63,7 @@ def main() -> None:
     """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
 
 
-for _command in (demo, init, serve, check, test, explain, why, log, review):
+for _command in (demo, init, serve, check, test, policy, explain, why, log, review):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -54,9 +54,23 @@ def _regions(policy: Policy) -> Iterator[Finding]:
 def _approval(policy: Policy, today: datetime.date) -> Iterator[Finding]:
     approval = policy.approval
     if approval is not None:
+        seen = f"{approval.by} approved this policy on {approval.on}"
+        if approval.hash is None:
+            yield Finding(
+                code="approval-unsigned", about="approved", line=approval.line, severity="warning",
+                message=f"{seen} without a hash, so that no later change would show", remedy=_APPROVE,
+            )  # fmt: skip
+        elif approval.hash != policy.meaning:
+            yield Finding(
+                code="approval-broken", about="approved", line=approval.line,
+                message=f"{seen}, and its words or its rules have changed since", remedy=_APPROVE,
+            )  # fmt: skip
         due = approval.on + datetime.timedelta(days=approval.review_every)
         yield from _dated("stale-approval", due, today, "approved", approval.line, f"the approval by {approval.by}",
-                          "read the policy again: `laneway policy approve --by NAME`")  # fmt: skip
+                          _APPROVE)  # fmt: skip
+
+
+_APPROVE = "read the policy again (`laneway policy`) and approve it: `laneway policy approve --by NAME`"
 
 
 def _lane(policy: Policy, lane: Lane, today: datetime.date) -> Iterator[Finding]:

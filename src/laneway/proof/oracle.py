@@ -59,7 +59,8 @@ class Enumeration:
 
     def find(self, formula: Formula) -> Cell | None:
         """The first request in the set."""
-        bits = self.requests(formula) & self._possible
+        known = self._known.get(id(formula))  # what is asked once is not kept: a set may take megabytes
+        bits = (known[1] if known else self._bits(formula)) & self._possible
         return self._cell((bits & -bits).bit_length() - 1) if bits else None
 
     def count(self, formula: Formula) -> int:

@@ -1,0 +1,124 @@
+"""page: the document for people as one HTML page without script, to print, to keep and to hand to an auditor.
+
+Everything that a policy says passes through `_text` on its way here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from html import escape
+from importlib.resources import files
+
+from laneway.proof.document import Cell, Document, Section, Table
+from laneway.proof.whereabouts import DISTANCES
+
+__all__ = ["page"]
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LINE, _TOP = 18, 34
+
+
+def page(document: Document) -> str:
+    """The whole page."""
+    style = (files("laneway.proof") / "page.css").read_text("utf-8")
+    contents = "".join(f'<li><a href="#{s.id}">{_text(s.title)}</a></li>' for s in document.sections)
+    proved = document.proved
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{_text(document.name)}: policy for language models</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header>
+<p>Policy for language models, read on <time datetime="{document.day}">{document.day}</time></p>
+<h1>{_text(document.name)}</h1>
+<p class="verdict {proved.tone}"><strong>{_text(proved.text.capitalize())}</strong> {_text(proved.detail)}</p>
+</header>
+<nav aria-label="Contents"><ol>{contents}</ol></nav>
+<main>
+{"".join(_section(section, document) for section in document.sections)}</main>
+</body>
+</html>
+"""
+
+
+def _section(section: Section, document: Document) -> str:
+    lead = "".join(f"<p>{_text(text)}</p>\n" for text in section.lead)
+    drawing = _drawing(document) if section.id == "matrix" else ""
+    table = "" if section.table is None else _table(section.table, section.id)
+    title = f'<h2 id="{section.id}-title">{_text(section.title)}</h2>'
+    return (
+        f'<section id="{section.id}" aria-labelledby="{section.id}-title">\n{title}\n{drawing}{lead}{table}</section>\n'
+    )
+
+
+def _table(table: Table, id: str) -> str:
+    """A table whose roles are spelled out, as a narrow screen lays its rows out as blocks."""
+    kind = "matrix" if table.matrix else "rows"
+    heads = "".join(f'<th scope="col" role="columnheader">{_text(column)}</th>' for column in table.columns)
+    rows = "".join(f'<tr role="row">{"".join(_row(row, table.columns))}</tr>\n' for row in table.rows)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{id}-title">\n'
+        f'<table class="{kind}" role="table" aria-labelledby="{id}-title">\n'
+        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>\n'
+        f'<tbody role="rowgroup">\n{rows}</tbody>\n</table>\n</div>\n'
+    )
+
+
+def _row(row: tuple[Cell, ...], columns: tuple[str, ...]) -> Iterator[str]:
+    for i, (cell, column) in enumerate(zip(row, columns, strict=True)):
+        tone = f' class="{cell.tone}"' if cell.tone else ""
+        detail = f"<small>{_text(cell.detail)}</small>" if cell.detail else ""
+        text = _text(cell.text)
+        inner = f"<time>{text}</time>{detail}" if _DATE.fullmatch(text) else f"<span>{text}</span>{detail}"
+        yield f'<th scope="row" role="rowheader"{tone}>{inner}</th>' if i == 0 else (
+            f'<td role="cell" data-label="{_text(column)}"{tone}>{inner}</td>')  # fmt: skip
+
+
+def _drawing(document: Document) -> str:
+    """How far each class may go: a bar to the farthest lane that it may reach, with the lanes along it."""
+    rings = [i for i in range(len(DISTANCES)) if any(lanes[i] for _, lanes in document.reach)]
+    if not rings:
+        return ""
+    left = _wide((data_class for data_class, _ in document.reach), 110)
+    step = _wide((lane for _, lanes in document.reach for names in lanes for lane in names), 126)
+    y, drawn, told = _TOP, list[str](), list[str]()
+    for data_class, lanes in document.reach:
+        height = _LINE * max(1, *(len(lanes[i]) for i in rings)) + 10
+        drawn.append(f'<text class="class" x="0" y="{y + height / 2 + 5:g}">{_text(data_class)}</text>')
+        reached = [k for k, i in enumerate(rings) if lanes[i]]
+        if reached:
+            bar = step * (reached[-1] + 1) - 8
+            drawn.append(f'<rect x="{left + 4}" y="{y}" width="{bar}" height="{height}" rx="6"/>')
+        for k in reached:
+            for n, lane in enumerate(lanes[rings[k]], start=1):
+                drawn.append(f'<text x="{left + step * k + 12}" y="{y + _LINE * n}">{_text(lane)}</text>')
+        said = "; ".join(f"{DISTANCES[rings[k]]}: {', '.join(lanes[rings[k]])}" for k in reached)
+        told.append(f"{data_class} data may reach {said or 'no lane'}.")
+        y += height + 10
+    for k, i in enumerate(rings):
+        x = left + step * k
+        drawn.append(f'<text class="ring" x="{x + 12}" y="20">{DISTANCES[i]}</text>')
+        drawn.append(f'<line x1="{x}" x2="{x}" y1="6" y2="{y}"/>')
+    width = left + step * len(rings)
+    return (
+        '<figure>\n<figcaption>How far each class of data may go</figcaption>\n<div class="scroll" tabindex="0">'
+        f'<svg role="img" viewBox="0 0 {width} {y}" width="{width}" height="{y}" aria-label="{_text(" ".join(told))}">'
+        f"{''.join(drawn)}</svg></div>\n</figure>\n"
+    )
+
+
+def _wide(names: Iterable[str], least: int) -> int:
+    """Room for the longest of the names, in a font of unknown width."""
+    return max(least, *(9 * len(name) + 24 for name in names))
+
+
+def _text(text: str) -> str:
+    return escape(text, quote=True)
