@@ -83,7 +83,7 @@ def _broken(subject: Subject, rule: Must, when: Formula) -> Iterator[Finding]:
             cost = "" if rule.cost_over is None else f" and may cost more than {rule.cost_over:g}"
             yield Finding(
                 code="must-broken", about=rule.id, line=rule.line, says=rule.says, witness=seen, lane=lane.name,
-                message=f"a {seen.signals.sensitivity} request can reach {lane.name}{cost}",
+                message=f"a request of class {seen.signals.sensitivity} can reach {lane.name}{cost}",
                 remedy="give the request a lower `ceiling` (a workload's, or `unlabelled`'s)" if cost else
                 "narrow the wall for these requests (`when`, `zones`), or the rule that leads there",
             )  # fmt: skip
