@@ -29,12 +29,13 @@ LAYERS = """
     decide explain report
     proof proof.space proof.oracle proof.reach proof.finding
     proof.safety proof.liveness proof.lint
-    proof.verify proof.matrix proof.plain
+    proof.verify
     proof.words
-    proof.document
-    proof.whereabouts
-    proof.people
-    proof.markdown proof.page
+    people people.matrix people.plain
+    people.document
+    people.whereabouts
+    people.assemble
+    people.markdown people.page
     egress gate
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.sensitivity classify.difficulty classify

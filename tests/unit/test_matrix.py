@@ -18,10 +18,10 @@ from laneway.decide import decide
 from laneway.decision import Hold, Route
 from laneway.facts import Facts
 from laneway.lane import KINDS, Zone
+from laneway.people.matrix import Matrix, Use
 from laneway.policy import Grant, Policy, Ranking, Waiver
 from laneway.policy_file import parse
 from laneway.proof.finding import Subject
-from laneway.proof.matrix import Matrix, Use
 from laneway.proof.oracle import Enumeration, Solver
 from laneway.proof.space import Space, signals_of
 from laneway.signals import Ask

@@ -12,12 +12,12 @@ from tests.policies import FULL, SMALL, TODAY, changed
 
 from laneway import condition
 from laneway.condition import ALWAYS, All, Any, Condition, Not
+from laneway.people.assemble import document, document_json
+from laneway.people.document import Cell, Document, Section
+from laneway.people.markdown import markdown
+from laneway.people.page import page
+from laneway.people.plain import Plain, days, listed, places, seconds
 from laneway.policy_file import parse
-from laneway.proof.document import Cell, Document, Section
-from laneway.proof.markdown import markdown
-from laneway.proof.page import page
-from laneway.proof.people import document, document_json
-from laneway.proof.plain import Plain, days, listed, places, seconds
 from laneway.proof.verify import Report, verify
 from laneway.regions import EEA, EU
 from laneway.seal import sealed

@@ -14,12 +14,12 @@ from rich.text import Text
 from laneway.cli.check import print_findings, today
 from laneway.cli.output import as_json, err, grid, json_option, out, policy_argument
 from laneway.errors import UsageError
+from laneway.people.assemble import document, document_json
+from laneway.people.document import Cell, Document, Table, Tone
+from laneway.people.markdown import markdown
+from laneway.people.page import page
 from laneway.policy import Policy
 from laneway.policy_file import load, parse
-from laneway.proof.document import Cell, Document, Table, Tone
-from laneway.proof.markdown import markdown
-from laneway.proof.page import page
-from laneway.proof.people import document, document_json
 from laneway.proof.verify import verify
 from laneway.proof.words import report_json
 from laneway.seal import sealed

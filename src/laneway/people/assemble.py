@@ -1,4 +1,4 @@
-"""people: a policy and what was proved of it in, a document for those who answer for it out.
+"""assemble: a policy and what was proved of it in, a document for those who answer for it out.
 
 Each sentence stands beside what its rule does, in words made from the rule, so that a wrong sentence shows.
 """
@@ -9,16 +9,16 @@ import datetime
 from collections.abc import Iterator
 
 import laneway
+from laneway.people.document import Cell, Document, Row, Section, Tone, sections_json, table
+from laneway.people.matrix import Matrix, Use
+from laneway.people.plain import Plain, days, listed, seconds
+from laneway.people.whereabouts import DISTANCES, Whereabouts
 from laneway.policy import Policy, Rule
-from laneway.proof.document import Cell, Document, Row, Section, Tone, sections_json, table
 from laneway.proof.finding import Finding, Subject
 from laneway.proof.lint import SOON
-from laneway.proof.matrix import Matrix, Use
 from laneway.proof.oracle import NotProved, choose
-from laneway.proof.plain import Plain, days, listed, seconds
 from laneway.proof.space import Space
 from laneway.proof.verify import PROPERTIES, Report
-from laneway.proof.whereabouts import DISTANCES, Whereabouts
 
 __all__ = ["document", "document_json"]
 

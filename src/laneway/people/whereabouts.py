@@ -6,9 +6,9 @@ import datetime
 from urllib.parse import urlsplit
 
 from laneway.lane import Lane
+from laneway.people.document import Cell, Row
+from laneway.people.plain import Plain, days, places
 from laneway.policy import Policy
-from laneway.proof.document import Cell, Row
-from laneway.proof.plain import Plain, days, places
 from laneway.regions import ADEQUATE, AS_OF, DEVICE, EEA
 
 __all__ = ["DISTANCES", "Whereabouts"]

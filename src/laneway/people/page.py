@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
 
-from laneway.proof.document import Cell, Document, Section, Table
-from laneway.proof.whereabouts import DISTANCES
+from laneway.people.document import Cell, Document, Section, Table
+from laneway.people.whereabouts import DISTANCES
 
 __all__ = ["page"]
 
@@ -21,7 +21,7 @@ _LINE, _TOP = 18, 34
 
 def page(document: Document) -> str:
     """The whole page."""
-    style = (files("laneway.proof") / "page.css").read_text("utf-8")
+    style = (files("laneway.people") / "page.css").read_text("utf-8")
     contents = "".join(f'<li><a href="#{s.id}">{_text(s.title)}</a></li>' for s in document.sections)
     proved = document.proved
     return f"""<!doctype html>

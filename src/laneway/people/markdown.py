@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from laneway.proof.document import Cell, Document, Table
+from laneway.people.document import Cell, Document, Table
 
 __all__ = ["markdown"]
 
