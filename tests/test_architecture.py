@@ -17,7 +17,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 LAYERS = """
     laneway
-    errors regions addresses signals facts request answer decision
+    clock errors regions addresses signals facts request answer decision
     lane condition
     policy record
     yaml_nodes

@@ -17,8 +17,8 @@ from typing import Literal
 from laneway.signals import Signals
 
 __all__ = [
-    "ALWAYS", "All", "Always", "Any", "Condition", "Not", "Op", "Predicate", "Test", "Value", "fact_of", "possibly",
-    "surely",
+    "ALWAYS", "BUILT_IN", "All", "Always", "Any", "Condition", "Not", "Op", "Predicate", "Test", "Value", "fact_of",
+    "possibly", "surely",
 ]  # fmt: skip
 
 Value = str | float
@@ -27,13 +27,14 @@ Op = Literal["in", "at_least", "at_most", "over", "under"]
 
 def fact_of(signals: Signals, fact: str) -> str | float | tuple[str, ...] | None:
     """The value of a built-in or declared fact; None is unknown."""
-    if fact in _BUILT_IN:
+    if fact in BUILT_IN:
         value: str | float | tuple[str, ...] | None = getattr(signals, fact)
         return value
     return signals.declared.get(fact)
 
 
-_BUILT_IN = frozenset(Signals.__struct_fields__) - {"declared", "evidence"}
+BUILT_IN = frozenset(Signals.__struct_fields__) - {"declared", "evidence"}
+"""The facts that every request has, by name."""
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "at_least": lambda a, b: a >= b,
@@ -73,7 +74,7 @@ class Test:
         if value is None:
             # An absent built-in fact is a known answer: no workload, no limit on the money. An absent
             # declared fact is unknown.
-            return self.op in ("over", "at_least") if self.fact in _BUILT_IN else None
+            return self.op in ("over", "at_least") if self.fact in BUILT_IN else None
         if self.op == "in":
             if isinstance(value, tuple):
                 return not self.values.isdisjoint(value)
@@ -85,7 +86,7 @@ class Test:
         """`fact=value`."""
         value = fact_of(signals, self.fact)
         if value is None:
-            return (f"{self.fact}={'none' if self.fact in _BUILT_IN else 'unknown'}",)
+            return (f"{self.fact}={'none' if self.fact in BUILT_IN else 'unknown'}",)
         return (f"{self.fact}={','.join(value) if isinstance(value, tuple) else value}",)
 
 
@@ -181,7 +182,7 @@ def _surely_not(condition: Condition) -> Predicate:
         return surely(condition.part)
     if isinstance(condition, Test):
         holds, fact = _test(condition), condition.fact
-        if fact in _BUILT_IN:
+        if fact in BUILT_IN:
             return lambda signals: not holds(signals)
         return lambda signals: signals.declared.get(fact) is not None and not holds(signals)
     parts = tuple(_surely_not(part) for part in condition.parts)
@@ -194,7 +195,7 @@ def _test(test: Test) -> Predicate:
         return _number_test(test)
     if fact == "needs":
         return lambda signals: not values.isdisjoint(signals.needs)
-    if fact not in _BUILT_IN:
+    if fact not in BUILT_IN:
         return lambda signals: signals.declared.get(fact) in values
     read = attrgetter(fact)
     return lambda signals: read(signals) in values
@@ -208,16 +209,14 @@ def _number_test(test: Test) -> Predicate:
 
 
 def _every(parts: tuple[Predicate, ...]) -> Predicate:
-    first, *rest = parts
-    if not rest:
-        return first
-    others = _every(tuple(rest))
+    if len(parts) == 1:
+        return parts[0]
+    first, others = _every(parts[: len(parts) // 2]), _every(parts[len(parts) // 2 :])
     return lambda signals: first(signals) and others(signals)
 
 
 def _some(parts: tuple[Predicate, ...]) -> Predicate:
-    first, *rest = parts
-    if not rest:
-        return first
-    others = _some(tuple(rest))
+    if len(parts) == 1:
+        return parts[0]
+    first, others = _some(parts[: len(parts) // 2]), _some(parts[len(parts) // 2 :])
     return lambda signals: first(signals) or others(signals)

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from laneway.classify import classify
+from laneway.clock import today
 from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.errors import GuardError, LaneError, LanewayError, LogError
@@ -56,10 +57,6 @@ class Receiver(Client, Protocol):
 Classify = Callable[[Policy, Request], tuple[Ask, Signals]]
 
 
-def _today() -> datetime.date:
-    return datetime.datetime.now(datetime.UTC).date()
-
-
 class Active(NamedTuple):
     """What is in force: a policy, how its lanes are called, and which of them are closed, with the reason."""
 
@@ -76,7 +73,7 @@ class Gateway:
     """
 
     def __init__(
-        self, log: Log, active: Active, *, classify: Classify = classify, today: Callable[[], datetime.date] = _today
+        self, log: Log, active: Active, *, classify: Classify = classify, today: Callable[[], datetime.date] = today
     ) -> None:
         self.log, self.active, self.refused = log, active, ""
         self.classify, self.today = classify, today

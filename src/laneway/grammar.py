@@ -21,7 +21,7 @@ from laneway.errors import did_you_mean, shown
 from laneway.lane import KINDS, Lane, Limits, Price, Zone, cloud_backed
 from laneway.policy import FRESH_DAYS, Approval, Bar, FactType
 from laneway.regions import DEVICE, SETS, region
-from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES
+from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
 from laneway.yaml_nodes import (
     Entries,
     Node,
@@ -305,7 +305,7 @@ def fact_type(name: str, node: Node, reading: Reading) -> FactType:
     entries = Entries(node, reading, ("values", "from", "to"), f"fact `{name}`")
     values = entries.get("values", each(text)) or ()
     low, high = entries.get("from", number), entries.get("to", number)
-    if name in (*Names().testable, "any", "all", "not", "lane", "cost"):
+    if name in (*Signals.__struct_fields__, "any", "all", "not", "lane", "cost"):
         reading.fail(node, f"`{name}` is a word of the grammar; give the fact another name")
     if low is not None and high is not None and low > high:
         reading.fail(node, f"fact `{name}` runs from {low:g} to {high:g}: nothing is in between")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from laneway.addresses import within
 from laneway.condition import ALWAYS
-from laneway.errors import PolicyError, Problem, shown
+from laneway.errors import shown
 from laneway.grammar import Names, approval, bar, condition, currency, fact_type, lane, lane_tests, network, zone
 from laneway.lane import Lane, Zone
 from laneway.policy import (
@@ -45,11 +45,12 @@ from laneway.yaml_nodes import (
     listed,
     number,
     one_of,
+    read_source,
     seconds,
     text,
 )
 
-__all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse", "read_source"]
+__all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse"]
 
 T = TypeVar("T")
 
@@ -85,16 +86,6 @@ _TOP = (
 def load(path: Path) -> Policy:
     """The policy in the file at `path`. Raises PolicyError with every problem found."""
     return parse(read_source(path, "`laneway init DIR` writes a starter"), str(path))
-
-
-def read_source(path: Path, remedy: str) -> str:
-    """The text of a policy or of its cases. Raises PolicyError, with the remedy where there is no such file."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise PolicyError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}; {remedy}")]) from None
-    except UnicodeDecodeError as error:
-        raise PolicyError([Problem(str(path), 0, 0, f"is not UTF-8 at byte {error.start}")]) from None
 
 
 def parse(source: str, file: str = "policy") -> Policy:

@@ -10,6 +10,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from ruamel.yaml import YAML
@@ -22,6 +23,7 @@ from laneway.errors import PolicyError, Problem, did_you_mean, shown
 __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
+    "MOST_PROBLEMS",
     "Entries",
     "Node",
     "Reader",
@@ -35,6 +37,7 @@ __all__ = [
     "listed",
     "number",
     "one_of",
+    "read_source",
     "seconds",
     "text",
     "whole",
@@ -42,6 +45,7 @@ __all__ = [
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 24
+MOST_PROBLEMS = 50
 
 _ODD = re.compile("[^\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Tabs, control characters and lone surrogates: none of them belongs in a text that people sign."""
@@ -71,8 +75,14 @@ class Reading:
         return Problem(self.file, line, column, message)
 
     def note(self, node: Node | Event | None, message: str) -> None:
-        """Record a problem and go on."""
-        self.problems.append(self.problem(node, message))
+        """Record a problem and go on, up to MOST_PROBLEMS of them."""
+        self._add(self.problem(node, message))
+
+    def _add(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        if len(self.problems) >= MOST_PROBLEMS:
+            more = Problem(self.file, problem.line, problem.column, "too much is wrong here; the rest was not read")
+            raise PolicyError(dict.fromkeys((*self.problems, more)))
 
     def fail(self, node: Node | None, message: str) -> NoReturn:
         """Give this node up; its siblings are still read."""
@@ -83,13 +93,27 @@ class Reading:
         try:
             return reader(node, self)
         except _Bad as bad:
-            self.problems.append(bad.problem)
+            self._add(bad.problem)
             return None
 
     def finish(self) -> None:
         """Raise PolicyError when anything was wrong."""
         if self.problems:
             raise PolicyError(dict.fromkeys(self.problems))
+
+
+def read_source(path: Path, remedy: str) -> str:
+    """The text of a policy or of its cases. Raises PolicyError, with the remedy where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise PolicyError([Problem(str(path), 0, 0, f"is longer than {MAX_BYTES} bytes")])
+        return data.decode("utf-8")
+    except OSError as error:
+        raise PolicyError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}; {remedy}")]) from None
+    except UnicodeDecodeError as error:
+        raise PolicyError([Problem(str(path), 0, 0, f"is not UTF-8 at byte {error.start}")]) from None
 
 
 def compose(source: str, file: str) -> Node:

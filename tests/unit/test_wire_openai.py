@@ -569,3 +569,32 @@ def test_an_error_has_the_wire_shape() -> None:
         }
     }  # fmt: skip
     assert error_event("c", "why", kind="api_error") == b"data: " + error_body("c", "why", kind="api_error") + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MODEL",
+        "Max_Tokens",
+        "max_to\u212aens",
+        "N",
+        "Tools",
+        "me\u017f\u017fages",
+        "maxTokens",
+        "\uff4d\uff4f\uff44\uff45\uff4c",
+        "mo\u200bdel",
+    ],
+)
+def test_a_name_that_only_some_lanes_would_read_is_refused(name: str) -> None:
+    """A lane that reads names without case or look-alikes would take it in place of what was scanned."""
+    with pytest.raises(RequestError) as caught:
+        read(json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Hi"}], name: 1}).encode(), {})
+    assert caught.value.code == "unsupported"
+
+
+@pytest.mark.parametrize("name", ["\u017ftore", "be\u017ft_of", "fallback\u017f", "\uff41pi_base", "api\u200b_base"])
+def test_look_alikes_do_not_hide_what_never_passes(name: str) -> None:
+    """Names are compared as somebody lenient would read them."""
+    with pytest.raises(RequestError) as caught:
+        read(json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Hi"}], name: "x"}).encode(), {})
+    assert caught.value.code in ("unsupported", "client_destination")

@@ -15,7 +15,7 @@ from laneway.classify.difficulty import estimate
 from laneway.classify.sensitivity import identifiers
 from laneway.errors import RequestError, did_you_mean, shown
 from laneway.policy import FactType, Policy, Workload
-from laneway.regions import region
+from laneway.regions import COUNTRIES
 from laneway.request import Request
 from laneway.signals import LATENCIES, STAKES, Ask, Difficulty, Evidence, Latency, Signals, Stakes
 
@@ -197,7 +197,7 @@ def _named(request: Request, label: str, evidence: list[Evidence]) -> str | None
 
 def _region(request: Request, evidence: list[Evidence]) -> str | None:
     name = _named(request, "region", evidence)
-    if name is not None and region(name) is None:
+    if name is not None and name not in COUNTRIES:
         message = f"laneway-region: `{shown(name)}` is no country; write two capital letters such as SE"
         raise RequestError(400, "unknown_label", message, "laneway-region")
     return name

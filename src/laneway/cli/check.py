@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from pathlib import Path
 
@@ -13,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from laneway.cli.output import as_json, err, json_option, out, policy_argument
+from laneway.clock import today
 from laneway.policy import Policy
 from laneway.policy_file import load
 from laneway.proof.finding import Finding
 from laneway.proof.verify import Report, verify
 from laneway.proof.words import conclusion, report_json, tell
 
-__all__ = ["check", "print_findings", "today"]
+__all__ = ["check", "print_findings"]
 
 
 @click.command()
@@ -50,11 +50,6 @@ def check(ctx: click.Context, policy_path: Path, strict: bool, seconds: float, j
 
 def _good(report: Report, *, strict: bool) -> bool:
     return report.proved and not (strict and report.findings)
-
-
-def today() -> datetime.date:
-    """The day in UTC, which every policy is judged by."""
-    return datetime.datetime.now(datetime.UTC).date()
 
 
 def print_findings(policy: Policy, findings: tuple[Finding, ...], console: Console = out) -> None:

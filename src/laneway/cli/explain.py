@@ -13,9 +13,9 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from laneway.cli.check import today
 from laneway.cli.output import as_json, err, grid, json_option, out, policy_option
 from laneway.cli.test import cases_option, read_cases
+from laneway.clock import today
 from laneway.decide import decide
 from laneway.decision import Decision, Reason, Route
 from laneway.describe import BARE, LABELS, described

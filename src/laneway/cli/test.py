@@ -14,16 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from laneway.classify import UNLABELLED
-from laneway.cli.check import today
 from laneway.cli.output import as_json, err, json_option, out, policy_argument
+from laneway.clock import today
 from laneway.decision import Decision
 from laneway.errors import shown
 from laneway.explain import contract, signal_lines
 from laneway.policy import Policy
 from laneway.policy_cases import Case, Coverage, Seen, Suite, Unmet, coverage, parse, unmet
-from laneway.policy_file import load, read_source
+from laneway.policy_file import load
 from laneway.rehearse import rehearse
 from laneway.signals import Signals
+from laneway.yaml_nodes import read_source
 
 __all__ = ["cases_option", "read_cases", "test"]
 

@@ -18,6 +18,7 @@ from string import Template
 
 import aiohttp
 
+from laneway.clock import today
 from laneway.decision import Reason
 from laneway.demo.model import MISSING, available
 from laneway.demo.requests import AFTER_OUTAGE, REQUESTS, Scene, stand_in
@@ -119,7 +120,7 @@ def write_policy(directory: Path, home_url: str, stand_in_url: str) -> Path:
         premium = {"url": service.url, "model": service.model, "access": f"key: env:{service.key}",
                    "input": service.input, "output": service.output,
                    "note": "The premium lane is your own, by your key."}  # fmt: skip
-    until = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=30)
+    until = today() + datetime.timedelta(days=30)
     values = {f"premium_{key}": value for key, value in premium.items()} | {
         "home_url": home_url,
         "until": f"{until}",

@@ -16,7 +16,7 @@ from laneway.people.whereabouts import DISTANCES, Whereabouts
 from laneway.policy import Policy, Rule
 from laneway.proof.finding import Finding, Subject
 from laneway.proof.lint import SOON
-from laneway.proof.oracle import NotProved, choose
+from laneway.proof.oracle import NotProved, choose, large
 from laneway.proof.space import Space
 from laneway.proof.verify import PROPERTIES, Report
 
@@ -87,7 +87,7 @@ class _Writer:
         return Cell("not proved", "bad", f"{_count(len(self.report.errors), 'error')} below")
 
     def _over(self) -> str:
-        kinds = f"{self.report.requests:,}" if self.report.prover == "enumeration" else f"{self.report.requests:.3g}"
+        kinds = large(self.report.requests)
         return f"over all {kinds} kinds of request that its rules tell apart, and every outage, by {self.report.prover}"
 
     def approval(self) -> Section:

@@ -155,18 +155,25 @@ def _without(lanes: Iterable[str], today: datetime.date) -> Facts:
 
 def _outage(policy: Policy, signals: Signals, lane: str, today: datetime.date) -> tuple[str, ...]:
     approved = replace(policy, reviews=())  # what an approval lets happen is what counts
-    others = [name for name in policy.lanes if name != lane]
-    for down in _subsets(others):
-        if lane in called(policy, decide(approved, Ask(), signals, _without(down, today))):
-            return down
-    return ()
+
+    def leads(down: tuple[str, ...]) -> bool:
+        return lane in called(policy, decide(approved, Ask(), signals, _without(down, today)))
+
+    others = tuple(name for name in policy.lanes if name != lane)
+    if len(others) <= _FEW:
+        return next(filter(leads, _subsets(others)), ())
+    down = next(filter(leads, ((), others, *(tuple(n for n in others if n != up) for up in others))), ())
+    for name in down:  # as few as can be, though not the fewest: there are too many sets to try
+        fewer = tuple(other for other in down if other != name)
+        down = fewer if leads(fewer) else down
+    return down
 
 
-def _subsets(names: list[str]) -> Iterator[tuple[str, ...]]:
-    """Subsets, small ones first; of more than ten names only those of up to three, and nearly all."""
-    most = len(names) if len(names) <= 10 else 3
-    for n in range(most + 1):
+_FEW = 10
+"""So many lanes that every set of them can be tried."""
+
+
+def _subsets(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """All subsets, small ones first."""
+    for n in range(len(names) + 1):
         yield from combinations(names, n)
-    if most < len(names):
-        yield from (tuple(name for name in names if name != kept) for kept in names)
-        yield tuple(names)

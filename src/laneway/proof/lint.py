@@ -81,8 +81,6 @@ def _lane(policy: Policy, lane: Lane, today: datetime.date) -> Iterator[Finding]
 
     if lane.model.endswith("latest"):
         yield warned("alias", f"{name}'s model is an alias, which may change under its evidence", "pin a dated model")
-    if lane.own:
-        return
     for what, day in (("dpa", lane.dpa), ("verified", lane.verified)):
         if day is not None and day > today:
             yield Finding(
@@ -90,6 +88,8 @@ def _lane(policy: Policy, lane: Lane, today: datetime.date) -> Iterator[Finding]
                 message=f"its `{what}` lies ahead ({day}): what it will open then is not proved now",
                 remedy="state it once it is so",
             )  # fmt: skip
+    if lane.own:
+        return
     if lane.price is None:
         yield warned("price-unstated", f"{name} has no price, so that no ceiling lets it serve", "state its `price`")
     if lane.dpa is None:

@@ -8,15 +8,16 @@ What neither can answer is NotProved, never a no.
 from __future__ import annotations
 
 import time
+from math import inf
 from typing import Any, Protocol
 
 from laneway.errors import LanewayError
 from laneway.proof.space import And, Cell, Formula, In, Neg, Space
 
-__all__ = ["ENUMERABLE", "Enumeration", "NotProved", "Oracle", "Solver", "choose"]
+__all__ = ["ENUMERABLE", "Enumeration", "NotProved", "Oracle", "Solver", "choose", "large"]
 
-ENUMERABLE = 2**24
-"""The largest space that is enumerated: one formula over it takes 2 MiB."""
+ENUMERABLE = 2**31
+"""The most bits that a proof by enumeration may take: requests times sets of them that are kept (256 MiB)."""
 
 
 class NotProved(LanewayError):
@@ -34,15 +35,42 @@ class Oracle(Protocol):
 
 def choose(space: Space, seconds: float) -> Oracle:
     """The oracle for `space`, given `seconds` in all. Raises NotProved where none is at hand."""
-    if space.size <= ENUMERABLE:
-        return Enumeration(space)
+    if space.size * _sets(space) <= ENUMERABLE:
+        return Enumeration(space, seconds)
     try:
         return Solver(space, seconds)
     except ImportError:
         raise NotProved(
-            f"the policy tells {space.size:.2g} requests apart, too many to enumerate; install the prover: "
+            f"the policy tells {large(space.size)} requests apart, too many to enumerate; install the prover: "
             "pip install 'laneway[prove]'"
         ) from None
+
+
+def large(number: int) -> str:
+    """A whole number of any size in a few signs: `12,960`, or `2.6e10`."""
+    digits = str(number)
+    return f"{number:,}" if len(digits) < 10 else f"{digits[0]}.{digits[1]}e{len(digits) - 1}"
+
+
+def _sets(space: Space) -> int:
+    """About how many sets of requests a proof keeps."""
+    return sum(
+        4 * len((*policy.routes, *policy.fallbacks, *policy.reviews, *policy.limits)) + 8 * len(policy.lanes)
+        for policy in space.policies
+    )
+
+
+class _Clock:
+    """Seconds that are left; asking for them when none are raises NotProved."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._until = seconds, time.monotonic() + seconds
+
+    def left(self) -> float:
+        left = self._until - time.monotonic()
+        if not left > 0:
+            raise NotProved(f"the proof took longer than {self._seconds:g} s; allow more with --seconds")
+        return left
 
 
 class Enumeration:
@@ -50,15 +78,16 @@ class Enumeration:
 
     name = "enumeration"
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
+    def __init__(self, space: Space, seconds: float = inf) -> None:
+        self._space, self._clock = space, _Clock(seconds)
         self._sizes = [len(dimension.values) for dimension in space.dimensions]
         self._all = (1 << space.size) - 1
         self._known: dict[int, tuple[Formula, int]] = {}
         self._possible = self.requests(space.possible)
 
     def find(self, formula: Formula) -> Cell | None:
-        """The first request in the set."""
+        """The first request in the set. Raises NotProved when time runs out."""
+        self._clock.left()
         known = self._known.get(id(formula))  # what is asked once is not kept: a set may take megabytes
         bits = (known[1] if known else self._bits(formula)) & self._possible
         return self._cell((bits & -bits).bit_length() - 1) if bits else None
@@ -121,9 +150,7 @@ class Solver:
         import z3  # noqa: PLC0415  # an extra, and slow to load
 
         self._z3: Any = z3
-        self._space = space
-        self._until = time.monotonic() + seconds
-        self._seconds = seconds
+        self._space, self._clock = space, _Clock(seconds)
         self._context = z3.Context()
         self._facts = [
             z3.BitVec(f"f{i}", max(1, (len(d.values) - 1).bit_length()), self._context)
@@ -137,10 +164,7 @@ class Solver:
 
     def find(self, formula: Formula) -> Cell | None:
         """A request in the set. Raises NotProved when time runs out or z3 gives up."""
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise NotProved(f"the proof took longer than {self._seconds:g} s; allow more with --seconds")
-        self._solver.set("timeout", max(1, int(left * 1000)))
+        self._solver.set("timeout", max(1, int(min(self._clock.left(), 1e6) * 1000)))
         self._solver.push()
         try:
             self._solver.add(self._term(formula))

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from laneway.condition import All, Always, Any, Condition, Not, Test, fact_of
+from laneway.condition import BUILT_IN, All, Always, Any, Condition, Not, Test, fact_of
 from laneway.policy import FactType, Policy, Workload
 from laneway.regions import COUNTRIES
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
@@ -189,9 +189,7 @@ class Space:
 def signals_of(space: Space, cell: Cell) -> Signals:
     """A request in the cell."""
     values = {d.fact: d.values[i] for d, i in zip(space.dimensions, cell, strict=True)}
-    built_in = {
-        fact: value for fact, value in values.items() if fact in Signals.__struct_fields__ and value is not None
-    }
+    built_in = {fact: value for fact, value in values.items() if fact in BUILT_IN and value is not None}
     declared = {fact: value for fact, value in values.items() if fact not in built_in and value is not None}
     return msgspec.convert(built_in | {"declared": declared}, Signals)
 
@@ -214,7 +212,7 @@ def _tests(condition: Condition) -> Iterator[Test]:
 
 def _with(fact: str, value: Value) -> Signals:
     """A request of which nothing but this fact matters."""
-    if fact in Signals.__struct_fields__:
+    if fact in BUILT_IN:
         return msgspec.structs.replace(_BLANK, **{fact: value})
     return msgspec.structs.replace(_BLANK, declared={} if value is None else {fact: value})
 
@@ -236,14 +234,19 @@ def _domains(policies: tuple[Policy, ...], tests: dict[str, dict[Test, None]]) -
         "tokens": tuple(_points(tests["tokens"], contexts, 0.0, whole=True)) if "tokens" in tests else (0,),
         "needs": tuple(c for n in range(len(NEEDS) + 1) for c in combinations(NEEDS, n)) if "needs" in tests else ((),),
         "workload": (None, *dict.fromkeys(name for policy in policies for name in policy.workloads)),
-        "team": (None, *dict.fromkeys(words.get("team", ()))),
+        "team": (None, *dict.fromkeys(word for word in words.get("team", ()) if len(word) <= _LONGEST)),
         "region": (None, *sorted(COUNTRIES)) if "region" in tests else (None,),
     }
     for policy in policies:
         for fact in policy.facts.values():
             if fact.name in tests:
-                domains[fact.name] = (None, *(fact.values or _range(fact, tests[fact.name])))
+                values = [value for value in fact.values if len(value) <= _LONGEST]
+                domains[fact.name] = (None, *(values if fact.values else _range(fact, tests[fact.name])))
     return domains
+
+
+# What a client can send at all: nine decimals, twelve digits, a hundred characters, and a body of 8 MiB.
+_DECIMALS, _MOST, _LONGEST, _MOST_TOKENS = 9, 1e12, 100, 8 * 2**20
 
 
 def _range(fact: FactType, tests: Iterable[Test]) -> Iterator[float]:
@@ -263,8 +266,10 @@ def _points(
         bounds = [0.0]
     gaps = [(a + b) / 2 if not whole else float(int(a) + 1) for a, b in pairwise(bounds)]
     ends = [bounds[0] - 1, bounds[-1] + 1]
-    points = sorted({*bounds, *gaps, *ends})
-    return (int(p) if whole else p for p in points if (low is None or p >= low) and (high is None or p <= high))
+    points = sorted({round(p, _DECIMALS) for p in (*bounds, *gaps, *ends)})
+    most = _MOST_TOKENS if whole else _MOST
+    kept = (p for p in points if p < most and (low is None or p >= low) and (high is None or p <= high))
+    return (int(p) if whole else p for p in kept)
 
 
 def _grouped(fact: str, values: tuple[Value, ...], tests: tuple[Test, ...], policies: tuple[Policy, ...]) -> Dimension:

@@ -20,7 +20,7 @@ PROPERTIES: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "no rule names a lane behind the wall": wall,
     "what must never happen cannot": must,
     "every request is decided": decided,
-    "raising the class never adds a lane": monotone,
+    "what the wall keeps from a class it keeps from every higher one": monotone,
     "every rule decides something": alive,
     "ceilings and deadlines can be met": bounded,
 }

@@ -9,6 +9,7 @@ from laneway.decision import Reason, Route
 from laneway.explain import contract
 from laneway.policy import Policy
 from laneway.proof.finding import Finding, Witness
+from laneway.proof.oracle import large
 from laneway.proof.verify import Report
 
 __all__ = ["Told", "command", "conclusion", "finding_json", "report_json", "tell"]
@@ -79,8 +80,8 @@ def conclusion(report: Report, seconds: float) -> str:
     counts = ", ".join(
         f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n
     )
-    means = f"{report.requests:,} kinds of request, all of them" if report.prover == "enumeration" else (
-        f"{report.requests:.3g} kinds of request by {report.prover}")  # fmt: skip
+    how = "all of them" if report.prover == "enumeration" else f"by {report.prover}"
+    means = f"{large(report.requests)} kinds of request, {how}"
     if report.unproved:
         return f"NOT PROVED: {report.unproved}" + (f" ({counts})" if counts else "")
     return f"{'Proved' if not errors else 'NOT proved'}{': ' + counts if counts else ''}. {means}, in {seconds:.2f} s."
@@ -90,7 +91,8 @@ def report_json(policy: Policy, report: Report) -> dict[str, object]:
     """The object that `check --json` prints."""
     return {
         "proved": report.proved, "unproved": report.unproved, "policy_hash": policy.hash, "prover": report.prover,
-        "requests": report.requests, "findings": [finding_json(policy, finding) for finding in report.findings],
+        "requests": report.requests if report.requests < 2**53 else large(report.requests),
+        "findings": [finding_json(policy, finding) for finding in report.findings],
     }  # fmt: skip
 
 

@@ -331,6 +331,6 @@ async def _complaint(response: aiohttp.ClientResponse) -> str:
             while len(body) < _DETAIL_BYTES and (piece := await response.content.readany()):
                 body += piece
         error = msgspec.json.decode(body, type=_Complaint).error
-    except (*_RAISED, msgspec.MsgspecError):
+    except (*_RAISED, msgspec.MsgspecError, RecursionError):
         return ""
     return "".join(f", {word}" for word in (error.type, error.code) if isinstance(word, str) and word in _COMPLAINTS)

@@ -7,12 +7,16 @@ force stays. A swap happens between requests: those under way end under the poli
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import datetime
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from laneway.errors import LanewayError
+from laneway.clock import today
+from laneway.errors import LanewayError, PolicyError
 from laneway.gateway import Active, Gateway
 from laneway.policy import Policy
 from laneway.policy_file import load
@@ -24,6 +28,8 @@ __all__ = ["POLL", "Refused", "activate", "proved", "watch"]
 
 POLL = 1.0
 """Seconds between two looks at the policy file."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger("laneway")
 
@@ -41,7 +47,7 @@ class Refused(LanewayError):
 def proved(path: Path) -> tuple[Policy, Report]:
     """The policy in the file, proved as of today. Raises PolicyError or Refused."""
     policy = load(path)
-    report = verify(policy, datetime.datetime.now(datetime.UTC).date())
+    report = verify(policy, today())
     if not report.proved:
         raise Refused(policy, report)
     return policy, report
@@ -54,30 +60,72 @@ async def activate(policy: Policy, log: Log, provider: HttpProvider) -> Active:
 
 
 async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: Mapping[str, str]) -> None:
-    """Put each changed file in force once it is proved, and prove anew what is in force when the day changes."""
-    seen = (_stamp(path), datetime.datetime.now(datetime.UTC).date())
+    """Put each changed file in force once it is proved, and prove anew what is in force when the day changes.
+
+    A file counts once it looks the same twice, as it may be written in pieces. What fails for another reason than
+    the file itself is tried again.
+    """
+    day, judged, last = today(), _NEVER, _NEVER
     while True:
         await asyncio.sleep(POLL)
-        now = (_stamp(path), datetime.datetime.now(datetime.UTC).date())
-        if now == seen:
+        if day != today():
+            day = today()
+            await _renew(gateway, provider, day)
+        before, last = last, _stamp(path)
+        if last == judged or last != before:
             continue
-        seen = now
         try:
-            policy, _ = await asyncio.to_thread(proved, path)
+            policy, _ = await _apart(lambda: proved(path))
             if policy.hash != gateway.active.policy.hash:
-                gateway.active = await activate(policy, gateway.log, provider.renewed(policy.lanes, environ))
+                provider = provider.renewed(policy.lanes, environ)
+                gateway.active = await activate(policy, gateway.log, provider)
                 _log.warning("policy %s of %s is in force now", policy.hash[:12], path)
-            gateway.refused = ""
+            gateway.refused, judged = "", last
         except Exception as error:  # noqa: BLE001  # whatever goes wrong with a new file, what was proved stays
-            gateway.refused = str(error).partition("\n")[0]
-            _log.error("the policy file was refused, and policy %s stays in force: %s",
-                       gateway.active.policy.hash[:12], error)  # fmt: skip
+            _refuse(gateway, f"{error}")
+            judged = last if isinstance(error, PolicyError | Refused) else _NEVER
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when the file does; None where it is not there."""
+async def _renew(gateway: Gateway, provider: HttpProvider, day: datetime.date) -> None:
+    """Close every lane where what is in force is not proved for the new day; open them again once it is."""
+    policy = gateway.active.policy
+    report = await _apart(lambda: verify(policy, day))
+    closed = provider.closed
+    if not report.proved:
+        _refuse(gateway, f"{Refused(policy, report)}. It is not proved for {day}, so every lane is closed")
+        closed = dict.fromkeys(policy.lanes, f"the policy in force is not proved for {day}")
+    gateway.active = Active(policy, provider, closed)
+
+
+def _refuse(gateway: Gateway, why: str) -> None:
+    """Say it once, loudly, and on /ready for as long as it holds."""
+    first_line = why.partition("\n")[0]
+    if first_line != gateway.refused:
+        _log.error("policy %s stays in force: %s", gateway.active.policy.hash[:12], why)
+    gateway.refused = first_line
+
+
+async def _apart(work: Callable[[], T]) -> T:
+    """What `work` returns, from a thread that the end of the process does not wait for."""
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # it is raised where the result is awaited
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="laneway-proof", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
+_NEVER: tuple[int, ...] = (-1,)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when the file does; empty where it is not there."""
     try:
         found = path.stat()
     except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        return ()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from laneway.clock import today
 from laneway.errors import UsageError
 from laneway.policy_file import parse
 
@@ -47,13 +48,13 @@ def write_starter(
 
     `by` is the person who answers for the waiver.
     """
-    today = datetime.datetime.now(datetime.UTC).date()
+    day = today()
     values = {
         "home_url": home_url, "home_model": _quoted(home_model),
         "premium_kind": service.kind, "premium_url": service.url, "premium_model": service.model,
         "premium_key": service.key, "premium_input": service.input, "premium_output": service.output,
-        "premium_source": PRICES_FROM, "today": today.isoformat(), "by": _quoted(by),
-        "until": (today + datetime.timedelta(days=30)).isoformat(),
+        "premium_source": PRICES_FROM, "today": day.isoformat(), "by": _quoted(by),
+        "until": (day + datetime.timedelta(days=30)).isoformat(),
     }  # fmt: skip
     source = files("laneway.starter")
     texts = {name: (source / name).read_text("utf-8") for name in ("laneway.yaml", "cases.yaml", "THIRD-LANE.md")}

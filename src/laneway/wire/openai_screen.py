@@ -7,6 +7,7 @@ that some lane could read as a file, an address or a price counts, at any depth 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 from laneway.errors import RequestError
@@ -71,11 +72,15 @@ _SCHEMA = re.compile(
     r"|response_format(?:\.json_schema)?\.schema|guided_json|json_schema"
 )
 _SCHEMA_KEYS = frozenset({"parameters", "schema", "guided_json", "json_schema"})
-_BASE64 = re.compile(r";[ ]*(?i:base64)[ ]*,")
+_BASE64 = re.compile(r";\s*(?i:base64)\s*[;,]|;\\[nrt](?i:base64)|;(?i:base64)\\[nrt]")
 _ADDRESS = re.compile(r"\s*(?:https?:|[a-z][a-z0-9+.-]{1,30}:[/\\])", re.I)
 
 
 def _bare(name: str) -> str:
+    """What some lane could take the name for: without case, look-alikes, marks that nobody sees, or joints."""
+    if not name.isascii():
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        name = "".join(c for c in folded if unicodedata.category(c) not in ("Cf", "Mn", "Me", "Cc"))
     return name.strip().lower().replace("_", "").replace("-", "")
 
 
@@ -84,6 +89,7 @@ _NAMES = _ORDINARY | _MEDIA.keys() | _UNSUPPORTED.keys() | set(_DESTINATIONS.spl
 _BARE_DESTINATIONS = {_bare(name): name for name in _DESTINATIONS.split()}
 _BARE_UNSUPPORTED = {_bare(name): name for name in _UNSUPPORTED}
 _BARE_MEDIA = {_bare(name): need for name, need in _MEDIA.items()}
+_BARE_ORDINARY = {_bare(name): name for name in _ORDINARY}
 
 
 class Screened(NamedTuple):
@@ -266,6 +272,9 @@ def _refuse(key: str, bare: str, value: object, place: str) -> None:
         raise RequestError(400, "misplaced_label", message, place or "laneway-sensitivity")
     if place == "metadata":  # Names of the client's own; no lane takes a parameter from there.
         return
+    if bare in _BARE_ORDINARY:  # Read without regard to case, it would take the place of the name that was read.
+        plain = _BARE_ORDINARY[bare]
+        raise _unsupported(inner + plain, "a name is spelt in a way that only some lanes would read; spell it so")
     name = _BARE_UNSUPPORTED.get(bare)
     if name is not None and value not in _UNSUPPORTED[name][0]:
         raise _unsupported(inner + name, _UNSUPPORTED[name][1])
