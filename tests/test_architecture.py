@@ -38,6 +38,7 @@ LAYERS = """
     people.markdown people.page
     egress gate
     wire wire.openai_answer wire.openai_screen wire.openai
+    classify.plain
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases

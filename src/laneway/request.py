@@ -34,16 +34,39 @@ class Request:
     tools: tuple[str, ...] = ()
 
 
-def strings(value: object, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every string and number in a JSON value, keys included, with its place (`messages[0].content`)."""
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, (int, float)):
-        yield place, str(value)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield f"{place} (key)".strip(), str(key)
-            yield from strings(inner, f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from strings(inner, f"{place}[{i}]")
+def strings(value: object) -> Iterator[tuple[str, str]]:
+    """Every string and number in a JSON value, keys included, with its place (`messages[0].content`).
+
+    The text parts of a list come once more as one text, both run together and on lines of their own: whoever reads
+    them reads on from one into the next.
+    """
+    opened: list[Iterator[tuple[str, object]]] = [iter([("", value)])]
+    while opened:
+        for place, inner in opened[-1]:
+            if isinstance(inner, str):
+                yield place, inner
+            elif isinstance(inner, (int, float)):
+                yield place, str(inner)
+            elif isinstance(inner, dict):
+                opened.append(_in_dict(place, inner))
+                break
+            elif isinstance(inner, list):
+                opened.append(_in_list(place, inner))
+                break
+        else:
+            opened.pop()
+
+
+def _in_dict(place: str, value: dict[object, object]) -> Iterator[tuple[str, object]]:
+    for key, inner in value.items():
+        yield f"{place} (key)".strip(), str(key)
+        yield f"{place}.{key}" if place else str(key), inner
+
+
+def _in_list(place: str, value: list[object]) -> Iterator[tuple[str, object]]:
+    for i, inner in enumerate(value):
+        yield f"{place}[{i}]", inner
+    texts = [text for part in value if isinstance(part, dict) and isinstance(text := part.get("text"), str)]
+    if len(texts) > 1:
+        yield place, "".join(texts)
+        yield place, "\n".join(texts)

@@ -185,6 +185,13 @@ def test_a_failed_detector_is_the_strictest_class(monkeypatch: pytest.MonkeyPatc
     assert "CANARY" not in str(signals)
 
 
+def test_a_text_too_costly_to_read_is_the_strictest_class() -> None:
+    """Whoever hides behind thousands of look-alikes is not taken for read, whatever else was found."""
+    signals = _signals(_request(f"4111111111111111 {'811218-9877 ' * 410_000}", sensitivity="public"))
+    assert signals.sensitivity == "restricted"
+    assert list(_kinds(signals, "sensitivity"))[1:] == [("request", "detector-failed", "restricted")]
+
+
 @given(
     label=st.none() | st.sampled_from(CLASSES),
     model=st.sampled_from(["auto", "review", "chat", "lane/home"]),
