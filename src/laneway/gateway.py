@@ -12,6 +12,7 @@ import datetime
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Protocol
 
@@ -37,6 +38,9 @@ __all__ = ["KEEP_ALIVE", "Active", "Classify", "Gateway", "Receiver", "Stopped"]
 
 KEEP_ALIVE = 5.0
 """Seconds between the comments that keep a held-back stream open."""
+
+_LONG = 32_768
+"""Bytes of a body above which the worst text takes longer to classify than others should wait."""
 
 
 class Stopped(LanewayError):
@@ -77,6 +81,8 @@ class Gateway:
     ) -> None:
         self.log, self.active, self.refused = log, active, ""
         self.classify, self.today = classify, today
+        # One thread: more of them would only take turns from the one that serves everybody else.
+        self._reader = ThreadPoolExecutor(1, "laneway-classify")
 
     async def chat(self, body: bytes, headers: Mapping[str, str], client: Receiver) -> None:
         """One chat completion. Raises RequestError, Stopped or LogError where there is no answer to give."""
@@ -84,7 +90,7 @@ class Gateway:
         policy, provider, closed = self.active
         request = openai.read(body, headers)
         check_schema(request)
-        ask, signals = self.classify(policy, request)
+        ask, signals = await self._classify(policy, request, len(body))
         facts = Facts(today=self.today(), closed=dict(closed))
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
@@ -126,6 +132,12 @@ class Gateway:
         if client.started and not got.released:  # keep-alive began the response, so comments stand in for headers
             data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
         await client.finish(data, headers, stream=request.stream)
+
+    async def _classify(self, policy: Policy, request: Request, size: int) -> tuple[Ask, Signals]:
+        """A long text is read aside, so that nobody else waits for it."""
+        if size <= _LONG:
+            return self.classify(policy, request)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self.classify, policy, request)
 
     def _judge(self, run: Run, got: Got, target: str | None) -> Verdict:
         released = got.released or run.policy.lanes[got.lane].gate_after
