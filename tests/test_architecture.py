@@ -20,7 +20,7 @@ LAYERS = """
     clock errors regions addresses signals facts request answer decision
     lane condition
     policy record
-    yaml_nodes
+    yaml_nodes source
     seal
     grammar
     policy_file

@@ -35,6 +35,7 @@ from laneway.policy import (
 )
 from laneway.seal import meaning
 from laneway.signals import DIFFICULTIES, LATENCIES, STAKES
+from laneway.source import read_source
 from laneway.yaml_nodes import (
     Entries,
     Node,
@@ -45,7 +46,6 @@ from laneway.yaml_nodes import (
     listed,
     number,
     one_of,
-    read_source,
     seconds,
     text,
 )

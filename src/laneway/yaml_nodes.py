@@ -10,7 +10,6 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from ruamel.yaml import YAML
@@ -37,7 +36,6 @@ __all__ = [
     "listed",
     "number",
     "one_of",
-    "read_source",
     "seconds",
     "text",
     "whole",
@@ -100,20 +98,6 @@ class Reading:
         """Raise PolicyError when anything was wrong."""
         if self.problems:
             raise PolicyError(dict.fromkeys(self.problems))
-
-
-def read_source(path: Path, remedy: str) -> str:
-    """The text of a policy or of its cases. Raises PolicyError, with the remedy where there is no such file."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise PolicyError([Problem(str(path), 0, 0, f"is longer than {MAX_BYTES} bytes")])
-        return data.decode("utf-8")
-    except OSError as error:
-        raise PolicyError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}; {remedy}")]) from None
-    except UnicodeDecodeError as error:
-        raise PolicyError([Problem(str(path), 0, 0, f"is not UTF-8 at byte {error.start}")]) from None
 
 
 def compose(source: str, file: str) -> Node:

@@ -24,7 +24,7 @@ from laneway.policy_cases import Case, Coverage, Seen, Suite, Unmet, coverage, p
 from laneway.policy_file import load
 from laneway.rehearse import rehearse
 from laneway.signals import Signals
-from laneway.yaml_nodes import read_source
+from laneway.source import read_source
 
 __all__ = ["cases_option", "read_cases", "test"]
 
