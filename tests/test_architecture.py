@@ -27,9 +27,11 @@ LAYERS = """
     starter
     wall
     decide explain report
-    proof proof.space proof.oracle proof.reach proof.finding
+    proof proof.space proof.oracle proof.reach proof.edits proof.finding
     proof.safety proof.liveness proof.lint
+    proof.candidates
     proof.verify
+    proof.repair proof.without
     proof.words
     people people.matrix people.plain
     people.document
@@ -52,7 +54,7 @@ LAYERS = """
     demo.play
     cli.output
     cli.init
-    cli.check cli.test cli.policy
+    cli.test cli.check cli.policy
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo

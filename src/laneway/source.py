@@ -1,13 +1,15 @@
-"""source: the text of a policy or of its cases, from a file."""
+"""source: the text of a policy or of its cases, from a file and back into it."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
-from laneway.errors import PolicyError, Problem
+from laneway.errors import PolicyError, Problem, UsageError
 from laneway.yaml_nodes import MAX_BYTES
 
-__all__ = ["read_source"]
+__all__ = ["read_source", "write_source"]
 
 
 def read_source(path: Path, remedy: str) -> str:
@@ -22,3 +24,20 @@ def read_source(path: Path, remedy: str) -> str:
         raise PolicyError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}; {remedy}")]) from None
     except UnicodeDecodeError as error:
         raise PolicyError([Problem(str(path), 0, 0, f"is not UTF-8 at byte {error.start}")]) from None
+
+
+def write_source(path: Path, old: str, new: str) -> None:
+    """`new` into the file in one step, its mode kept. UsageError where it does not hold `old` any more."""
+    path = path.resolve()
+    if path.read_bytes() != old.encode():
+        raise UsageError(f"{path} changed while it was being proved, so that nothing was written; run this again")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(new.encode())
+            file.flush()
+            os.fsync(handle)
+        Path(name).chmod(path.stat().st_mode)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

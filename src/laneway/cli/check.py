@@ -12,12 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from laneway.cli.output import as_json, err, json_option, out, policy_argument
+from laneway.cli.test import read_cases
 from laneway.clock import today
+from laneway.errors import UsageError
 from laneway.policy import Policy
-from laneway.policy_file import load
+from laneway.policy_cases import unmet
+from laneway.policy_file import load, parse
+from laneway.proof.edits import applied
 from laneway.proof.finding import Finding
+from laneway.proof.repair import Failing, repaired
 from laneway.proof.verify import Report, verify
-from laneway.proof.words import conclusion, report_json, tell
+from laneway.proof.without import without
+from laneway.proof.words import Fixed, changed_lines, conclusion, fixed_json, lost_json, report_json, tell, tell_loss
+from laneway.rehearse import rehearse
+from laneway.source import write_source
 
 __all__ = ["check", "print_findings"]
 
@@ -28,24 +36,107 @@ __all__ = ["check", "print_findings"]
 @click.option(
     "--seconds", default=60.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Time for the proof."
 )
+@click.option("--fix", is_flag=True, help="Write the safe repairs: those that close access only.")
+@click.option(
+    "--without",
+    "fallen",
+    multiple=True,
+    metavar="GUARANTEE",
+    help="Ask what is lost if it falls: transfer=DPF, dpa, runs=US, stores=US, owner=US, verified, lane=NAME.",
+)
 @json_option
 @click.pass_context
-def check(ctx: click.Context, policy_path: Path, strict: bool, seconds: float, json_: bool) -> None:
+def check(
+    ctx: click.Context, policy_path: Path, strict: bool, seconds: float, fix: bool, fallen: tuple[str, ...], json_: bool
+) -> None:
     """Prove the policy over all requests and all outages, or show a request that breaks it.
 
     Exit code: 0 proved, 5 invalid policy file, 6 a property is broken or not proved.
     """
     policy = load(policy_path)
+    if fallen:
+        if fix:
+            raise UsageError("--without asks a question, and --fix writes: use one of them")
+        ctx.exit(_asked(policy, fallen, seconds, json_=json_))
     started = time.monotonic()
-    with Status("proving", console=err) as status:
-        report = verify(policy, today(), seconds=seconds, progress=lambda name: status.update(f"proving that {name}"))
+    report = _proved(policy, policy_path, seconds)
+    fixed, before = list[Fixed](), policy.text
+    while fix and (mended := _mended(policy, report)) is not None:
+        fixed.append(mended)
+        policy = parse(applied(policy.text, mended.repair.edits), policy.file)
+        report = _proved(policy, policy_path, seconds)
+    if fixed:
+        write_source(policy_path, before, policy.text)
     if json_:
-        as_json(report_json(policy, report))
+        as_json(report_json(policy, report) | {"fixed": [fixed_json(each) for each in fixed]})
     else:
+        for each in fixed:
+            _print_fixed(each)
         print_findings(policy, report.findings)
         style = "bold green" if _good(report, strict=strict) else "bold red"
         out.print(conclusion(report, time.monotonic() - started), style=style, soft_wrap=True)
     ctx.exit(0 if _good(report, strict=strict) else 6)
+
+
+def _asked(policy: Policy, fallen: tuple[str, ...], seconds: float, *, json_: bool) -> int:
+    """Tell what is lost without guarantees; 0, as it is a question, unless the policy is broken as it stands."""
+    lost, broken = (
+        without(policy, fallen, today(), seconds=seconds),
+        not verify(policy, today(), seconds=seconds).proved,
+    )
+    if json_:
+        as_json(lost_json(policy, lost))
+    else:
+        names = ", ".join(lost.lanes) or "no lane has it"
+        out.print(f"Without {', '.join(fallen)}: {names}.", style="bold")
+        for loss in lost.losses:
+            what, parts = tell_loss(policy, loss)
+            out.print()
+            _print_parts(Text(what, style="bold"), parts)
+        if lost.lanes and not lost.losses:
+            out.print("No request loses a lane.")
+        for error in lost.errors:
+            out.print(Text.assemble(("\nthen an error", "bold red"), f" {error.about}: {error.message}"))
+        if broken:
+            err.print("The policy is not proved as it stands: see `laneway check`.", style="bold red")
+    return 6 if broken else 0
+
+
+def _proved(policy: Policy, policy_path: Path, seconds: float) -> Report:
+    with Status("proving", console=err) as status:
+        report = verify(policy, today(), seconds=seconds, progress=lambda name: status.update(f"proving that {name}"))
+        status.update("looking for repairs")
+        return repaired(policy, report, today(), seconds=min(seconds, 5.0), failing=_cases(policy_path))
+
+
+def _mended(policy: Policy, report: Report) -> Fixed | None:
+    """The first safe repair, of broken properties before all else, as other errors may come of those.
+
+    Each leaves fewer errors, so that they come to an end.
+    """
+    errors = sorted(report.errors, key=lambda finding: finding.code != "must-broken")
+    every = ((finding, repair) for finding in errors for repair in finding.repairs)
+    return next((Fixed(policy, finding, repair) for finding, repair in every if repair.safe), None)
+
+
+def _cases(policy_path: Path) -> Failing:
+    """How many of the cases beside the policy fail under a changed one; none where there are no cases."""
+
+    def failing(policy: Policy) -> int:
+        suite = read_cases(policy, policy_path, None)
+        seen = rehearse(policy, suite.cases, suite.today or today())
+        return sum(bool(unmet(case, found)) for case, found in zip(suite.cases, seen, strict=True))
+
+    return failing if policy_path.with_name("cases.yaml").exists() else lambda _: 0
+
+
+def _print_fixed(fixed: Fixed) -> None:
+    finding = fixed.finding
+    place = f"{fixed.policy.file}:{finding.line}" if finding.line else fixed.policy.file
+    told = Text.assemble(("fixed", "bold green"), f" {place} {finding.about}: {fixed.repair.says}")
+    out.print(told, soft_wrap=True)
+    for line in changed_lines(fixed.policy, fixed.repair):
+        out.print(f"  {line}", style="dim", soft_wrap=True)
 
 
 def _good(report: Report, *, strict: bool) -> bool:
@@ -56,11 +147,16 @@ def print_findings(policy: Policy, findings: tuple[Finding, ...], console: Conso
     """Every finding, errors first: where, what, the request that shows it, and what to do."""
     for finding in findings:
         told, style = tell(policy, finding), "bold red" if finding.severity == "error" else "yellow"
-        console.print(Text.assemble((f"{finding.severity}", style), f" {told.place}\n", (told.what, "bold")))
-        table = Table.grid(padding=(0, 1))
-        table.add_column(min_width=9, no_wrap=True)
-        table.add_column(overflow="fold")
-        for label, text in told.parts:
-            table.add_row(Text(f"  {label}", style="dim"), Text(text))
-        console.print(table)
+        head = Text.assemble((f"{finding.severity}", style), f" {told.place}\n", (told.what, "bold"))
+        _print_parts(head, told.parts, console)
         console.print()
+
+
+def _print_parts(head: Text, parts: tuple[tuple[str, str], ...], console: Console = out) -> None:
+    console.print(head)
+    table = Table.grid(padding=(0, 1))
+    table.add_column(min_width=9, no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in parts:
+        table.add_row(Text(f"  {label}", style="dim"), Text(text))
+    console.print(table)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import click
@@ -24,6 +22,7 @@ from laneway.policy_file import load, parse
 from laneway.proof.verify import verify
 from laneway.proof.words import report_json
 from laneway.seal import sealed
+from laneway.source import write_source
 
 __all__ = ["approve", "policy"]
 
@@ -136,7 +135,7 @@ def approve(ctx: click.Context, policy_path: Path, by: str, seconds: float, json
     made = parse(text, str(policy_path))
     report = verify(made, today(), seconds=seconds)
     if report.proved:
-        _replace(policy_path, before.text, text)
+        write_source(policy_path, before.text, text)
     if json_:
         as_json(report_json(made, report) | {"approved": report.proved, "by": by, "meaning": made.meaning})
     else:
@@ -147,23 +146,6 @@ def approve(ctx: click.Context, policy_path: Path, by: str, seconds: float, json
             why = report.unproved or "mend the errors above first"
             out.print(f"Not approved, and nothing was written: {why}.", style="bold red", soft_wrap=True)
     ctx.exit(0 if report.proved else 6)
-
-
-def _replace(path: Path, old: str, new: str) -> None:
-    """`new` into the file in one step, unless somebody else changed it meanwhile."""
-    path = path.resolve()
-    if path.read_bytes() != old.encode():
-        raise UsageError(f"{path} changed while it was being proved; read it again, and approve what you read")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(new.encode())
-            file.flush()
-            os.fsync(handle)
-        Path(name).chmod(path.stat().st_mode)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _print_signed(before: Policy, made: Policy) -> None:

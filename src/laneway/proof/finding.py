@@ -7,6 +7,7 @@ them left out the failure is gone. It is found by an oracle and replayed through
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -19,12 +20,13 @@ from laneway.decide import decide
 from laneway.decision import Decision, Route
 from laneway.facts import Facts
 from laneway.policy import Policy
+from laneway.proof.edits import Repair
 from laneway.proof.oracle import Oracle
 from laneway.proof.reach import Reach
 from laneway.proof.space import Cell, Formula, In, Space, both, signals_of
 from laneway.signals import Ask, Signals
 
-__all__ = ["Finding", "Severity", "Subject", "Witness", "called"]
+__all__ = ["Finding", "Kind", "Severity", "Subject", "Witness", "called", "kind"]
 
 Severity = Literal["error", "warning"]
 
@@ -52,6 +54,16 @@ class Finding:
     severity: Severity = "error"
     witness: Witness | None = None
     remedy: str = ""
+    repairs: tuple[Repair, ...] = ()
+
+
+Kind = tuple[str, str, str]
+"""A finding's code, the rule or lane, and its sentence: the same wherever the rule stands in the file."""
+
+
+def kind(finding: Finding) -> Kind:
+    """What a finding is about, wherever its rule stands in the file."""
+    return finding.code, re.sub(r"\[\d+]", "", finding.about), finding.says
 
 
 class Subject:

@@ -16,7 +16,7 @@ from laneway.policy import Must, Rule
 from laneway.proof.finding import Finding, Subject
 from laneway.proof.space import TRUE, And, Formula, In, Neg, Or, Space, both, either
 
-__all__ = ["monotone", "must", "wall"]
+__all__ = ["meant", "monotone", "must", "wall"]
 
 
 def wall(subject: Subject) -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def must(subject: Subject) -> Iterator[Finding]:
 
 
 def _broken(subject: Subject, rule: Must, when: Formula) -> Iterator[Finding]:
-    lanes = [lane for lane in subject.policy.lanes.values() if _meant(subject, rule, lane)]
+    lanes = [lane for lane in subject.policy.lanes.values() if meant(subject, rule, lane)]
     if rule.cost_over is not None:
         limit, worst = rule.cost_over, 2 * sum(map(_most, subject.policy.lanes.values()))
         lanes = [lane for lane in lanes if worst > limit and _most(lane) > 0]
@@ -104,7 +104,7 @@ def _most(lane: Lane) -> float:
     return price.cost(limits.context, limits.output)
 
 
-def _meant(subject: Subject, rule: Must, lane: Lane) -> bool:
+def meant(subject: Subject, rule: Must, lane: Lane) -> bool:
     """Whether the property speaks of the lane; what is unknown of a lane counts against it."""
     known = lane.known(subject.today, subject.policy.fresh_days)
     facts: dict[str, frozenset[str] | None] = {

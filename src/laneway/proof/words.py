@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from itertools import takewhile
 
-from laneway.decision import Reason, Route
+from laneway.decision import Hold, Reason, Route
 from laneway.explain import contract
 from laneway.policy import Policy
+from laneway.proof.edits import Edit, Repair, diff, place
 from laneway.proof.finding import Finding, Witness
 from laneway.proof.oracle import large
 from laneway.proof.verify import Report
+from laneway.proof.without import Loss, Lost
 
-__all__ = ["Told", "command", "conclusion", "finding_json", "report_json", "tell"]
+__all__ = [
+    "Fixed",
+    "Told",
+    "changed_lines",
+    "command",
+    "conclusion",
+    "finding_json",
+    "fixed_json",
+    "lost_json",
+    "report_json",
+    "tell",
+    "tell_loss",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +37,15 @@ class Told:
     place: str
     what: str
     parts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A repair that was written, of a finding in the policy as it was then."""
+
+    policy: Policy
+    finding: Finding
+    repair: Repair
 
 
 def tell(policy: Policy, finding: Finding) -> Told:
@@ -37,10 +61,28 @@ def tell(policy: Policy, finding: Finding) -> Told:
         parts += [("path" if i == 0 else "", step) for i, step in enumerate(_path(policy, finding, seen))]
     if finding.remedy:
         parts.append(("remedy", finding.remedy))
+    for repair in finding.repairs[:1]:
+        parts.append(("repair", repair.says + (" (safe: `laneway check --fix` writes it)" if repair.safe else "")))
+        parts += [("", line) for line in changed_lines(policy, repair)]
     if seen is not None:
         parts.append(("see it", command(policy, seen)))
     place = f"{policy.file}:{finding.line}" if finding.line else policy.file
     return Told(place, f"{finding.about}: {finding.message}", tuple(parts))
+
+
+def changed_lines(policy: Policy, repair: Repair) -> list[str]:
+    """What a repair changes: at most five lines after their signs, and of a long line what differs."""
+    lines = diff(policy.text, repair.edits)
+    if len(lines) == 2 and {line[0] for line in lines} == {"-", "+"}:
+        shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(lines[0][2:], lines[1][2:], strict=False))))
+        cut = max(0, shared - 40) if len(max(lines, key=len)) > _WIDTH else 0
+        lines = [f"{line[:2]}…{line[2 + cut :]}" if cut else line for line in lines]
+    shown = lines if len(lines) <= _LINES else [*lines[: _LINES - 1], f"… {len(lines) - _LINES + 1} lines more"]
+    most = _WIDTH if len(shown) > 3 else 2 * _WIDTH
+    return [line if len(line) <= most else f"{line[: most - 1]}…" for line in shown]
+
+
+_WIDTH, _LINES = 68, 5
 
 
 def command(policy: Policy, seen: Witness) -> str:
@@ -87,6 +129,32 @@ def conclusion(report: Report, seconds: float) -> str:
     return f"{'Proved' if not errors else 'NOT proved'}{': ' + counts if counts else ''}. {means}, in {seconds:.2f} s."
 
 
+def tell_loss(policy: Policy, loss: Loss) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What one class loses of a lane, and (label, text) pairs: who takes over, and who is left with nothing."""
+    part = "" if loss.whole else "some "
+    what = f"{loss.lane}: {part}{loss.data_class} requests may no longer use it"
+    parts = [("instead", ", ".join(loss.instead) or "no lane")]
+    if loss.refused is not None:
+        seen, end = loss.refused, "held" if isinstance(loss.refused.decision, Hold) else "refused"
+        parts += [(end, _request(seen)), ("", seen.decision.reasons[0].effect), ("today", command(policy, seen))]
+    return what, tuple(parts)
+
+
+def lost_json(policy: Policy, lost: Lost) -> dict[str, object]:
+    """The object that `check --without ... --json` prints."""
+    return {
+        "without": list(lost.fallen), "lanes": list(lost.lanes), "policy_hash": policy.hash,
+        "losses": [
+            {
+                "lane": loss.lane, "sensitivity": loss.data_class, "whole": loss.whole, "instead": list(loss.instead),
+                "refused": loss.refused and _witness_json(policy, loss.refused),
+            }
+            for loss in lost.losses
+        ],
+        "errors": [finding_json(policy, error) for error in lost.errors],
+    }  # fmt: skip
+
+
 def report_json(policy: Policy, report: Report) -> dict[str, object]:
     """The object that `check --json` prints."""
     return {
@@ -102,9 +170,33 @@ def finding_json(policy: Policy, finding: Finding) -> dict[str, object]:
     return {
         "code": finding.code, "severity": finding.severity, "rule": finding.about, "file": policy.file,
         "line": finding.line, "says": finding.says, "message": finding.message, "remedy": finding.remedy,
-        "lane": finding.lane,
-        "witness": None if seen is None else {
-            "flags": list(seen.flags), "down": list(seen.down), "command": command(policy, seen),
-            "explained": contract(seen.decision, seen.signals, policy.hash),
-        },
+        "lane": finding.lane, "repairs": [_repair_json(policy, repair) for repair in finding.repairs],
+        "witness": seen and _witness_json(policy, seen),
     }  # fmt: skip
+
+
+def _witness_json(policy: Policy, seen: Witness) -> dict[str, object]:
+    return {
+        "flags": list(seen.flags), "down": list(seen.down), "command": command(policy, seen),
+        "explained": contract(seen.decision, seen.signals, policy.hash),
+    }  # fmt: skip
+
+
+def fixed_json(fixed: Fixed) -> dict[str, object]:
+    """A repair that was written, for scripts; its places are those of the text before it."""
+    finding = fixed.finding
+    return {"code": finding.code, "rule": finding.about, "line": finding.line} | _repair_json(
+        fixed.policy, fixed.repair
+    )
+
+
+def _repair_json(policy: Policy, repair: Repair) -> dict[str, object]:
+    def edit(made: Edit) -> dict[str, object]:
+        (line, column), (end_line, end_column) = place(policy.text, made.start), place(policy.text, made.end)
+        return {
+            "start": {"offset": made.start, "line": line, "column": column},
+            "end": {"offset": made.end, "line": end_line, "column": end_column},
+            "replacement": made.text,
+        }
+
+    return {"says": repair.says, "safe": repair.safe, "edits": [edit(made) for made in repair.edits]}
