@@ -32,6 +32,8 @@ LAYERS = """
     proof.candidates
     proof.verify
     proof.repair proof.without
+    proof.certificate proof.certify
+    proof.cases proof.kinds proof.ways proof.replay proof.second
     proof.words
     people people.matrix people.plain
     people.document
@@ -56,6 +58,8 @@ LAYERS = """
     cli.init
     cli.test cli.check cli.policy
     cli.explain cli.review cli.serve
+    cli.certificate
+    cli.check cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
     cli

@@ -11,6 +11,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from laneway.cli.certificate import certificate_options, certified, verified
 from laneway.cli.output import as_json, err, json_option, out, policy_argument
 from laneway.cli.test import read_cases
 from laneway.clock import today
@@ -44,16 +45,21 @@ __all__ = ["check", "print_findings"]
     metavar="GUARANTEE",
     help="Ask what is lost if it falls: transfer=DPF, dpa, runs=US, stores=US, owner=US, verified, lane=NAME.",
 )
+@certificate_options
 @json_option
 @click.pass_context
 def check(
-    ctx: click.Context, policy_path: Path, strict: bool, seconds: float, fix: bool, fallen: tuple[str, ...], json_: bool
-) -> None:
+    ctx: click.Context, policy_path: Path, strict: bool, seconds: float, fix: bool, fallen: tuple[str, ...], json_: bool,
+    certificate_path: Path | None, verify_path: Path | None,
+) -> None:  # fmt: skip
     """Prove the policy over all requests and all outages, or show a request that breaks it.
 
-    Exit code: 0 proved, 5 invalid policy file, 6 a property is broken or not proved.
+    Exit code: 0 proved or verified, 5 invalid policy file or certificate, 6 a property is broken or not proved, or the
+    certificate is not verified.
     """
     policy = load(policy_path)
+    if verify_path is not None:
+        ctx.exit(verified(policy, verify_path, today(), seconds, json_=json_, put=certificate_path))
     if fallen:
         if fix:
             raise UsageError("--without asks a question, and --fix writes: use one of them")
@@ -75,7 +81,10 @@ def check(
         print_findings(policy, report.findings)
         style = "bold green" if _good(report, strict=strict) else "bold red"
         out.print(conclusion(report, time.monotonic() - started), style=style, soft_wrap=True)
-    ctx.exit(0 if _good(report, strict=strict) else 6)
+    good = _good(report, strict=strict)
+    if certificate_path is not None:
+        good = certified(policy, report, certificate_path, today(), seconds, good=good)
+    ctx.exit(0 if good else 6)
 
 
 def _asked(policy: Policy, fallen: tuple[str, ...], seconds: float, *, json_: bool) -> int:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from laneway.decide import affordable
-from laneway.policy import Policy, Ranking, Review, Rule
+from laneway.policy import Limit, Policy, Ranking, Review, Rule
 from laneway.proof.finding import Finding, Subject
+from laneway.proof.reach import Reach
 from laneway.proof.space import TRUE, Formula, Neg, Reading, both, either, signals_of
 from laneway.signals import Ask, Signals
 from laneway.wall import walled
 
-__all__ = ["alive", "bounded", "decided"]
+__all__ = ["alive", "bounded", "closes", "decided"]
 
 
 def decided(subject: Subject) -> Iterator[Finding]:
@@ -65,16 +66,18 @@ def alive(subject: Subject) -> Iterator[Finding]:
     yield from _dead(subject, policy.fallbacks, reach.falls, "fallback", reach.tried)
     yield from _dead(subject, policy.reviews, reach.reviewed, "review")
     for limit in policy.limits:
-        when = subject.space.formula(limit.when, "possibly")
-        closed = either(
-            both(reach.granted(lane), reach.unlimited(lane, but=limit))
-            for lane in policy.lanes if not reach.admits(limit, lane)
-        )  # fmt: skip
-        if subject.empty(when, closed):
+        if subject.empty(closes(reach, limit)):
             yield _useless(limit, "closes no lane that the rest of the wall leaves open")
     for i, grant in enumerate(policy.grants):
         if grant.zones and _table(policy, subject) == _table(_less(policy, i), subject):
             yield _useless(grant, "opens no lane that the rest of the wall does not open already")
+
+
+def closes(reach: Reach, limit: Limit) -> Formula:
+    """The requests for which the limit closes a lane that the rest of the wall leaves open."""
+    lanes = (lane for lane in reach.policy.lanes if not reach.admits(limit, lane))
+    closed = either(both(reach.granted(lane), reach.unlimited(lane, but=limit)) for lane in lanes)
+    return both(reach.space.formula(limit.when, "possibly"), closed)
 
 
 def _table(policy: Policy, subject: Subject) -> list[tuple[str, frozenset[str]]]:

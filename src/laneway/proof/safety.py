@@ -16,7 +16,7 @@ from laneway.policy import Must, Rule
 from laneway.proof.finding import Finding, Subject
 from laneway.proof.space import TRUE, And, Formula, In, Neg, Or, Space, both, either
 
-__all__ = ["meant", "monotone", "must", "wall"]
+__all__ = ["kept_out", "meant", "monotone", "must", "wall"]
 
 
 def wall(subject: Subject) -> Iterator[Finding]:
@@ -72,12 +72,9 @@ def must(subject: Subject) -> Iterator[Finding]:
 
 
 def _broken(subject: Subject, rule: Must, when: Formula) -> Iterator[Finding]:
-    lanes = [lane for lane in subject.policy.lanes.values() if meant(subject, rule, lane)]
     if rule.cost_over is not None:
-        limit, worst = rule.cost_over, 2 * sum(map(_most, subject.policy.lanes.values()))
-        lanes = [lane for lane in lanes if worst > limit and _most(lane) > 0]
-        when = both(when, Neg(_within(subject.space, limit)))
-    for lane in sorted(lanes, key=lambda lane: subject.policy.rank[lane.name]):
+        when = both(when, Neg(_within(subject.space, rule.cost_over)))
+    for lane in kept_out(subject, rule):
         seen = subject.shown(when, subject.reach.reached[lane.name], lane=lane.name)
         if seen is not None:
             cost = "" if rule.cost_over is None else f" and may cost more than {rule.cost_over:g}"
@@ -88,6 +85,15 @@ def _broken(subject: Subject, rule: Must, when: Formula) -> Iterator[Finding]:
                 "narrow the wall for these requests (`when`, `zones`), or the rule that leads there",
             )  # fmt: skip
             return
+
+
+def kept_out(subject: Subject, rule: Must) -> list[Lane]:
+    """The lanes that the property keeps its requests out of, weakest first."""
+    lanes = [lane for name in subject.policy.strength if meant(subject, rule, lane := subject.policy.lanes[name])]
+    if rule.cost_over is None:
+        return lanes
+    worst = 2 * sum(map(_most, subject.policy.lanes.values()))
+    return [lane for lane in lanes if worst > rule.cost_over and _most(lane) > 0]
 
 
 def _within(space: Space, limit: float) -> Formula:
