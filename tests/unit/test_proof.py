@@ -226,6 +226,12 @@ def test_batch_work_under_its_ceiling_never_costs_more() -> None:
     assert "must-broken" in findings(("must:\n", must.replace("workload: contracts", "stakes: high")))
 
 
+def test_a_deadline_counts_though_no_rule_tells_its_requests_apart() -> None:
+    """Background work has its own total, also where nothing tests the latency."""
+    found = findings(("deadlines: {", "deadlines: {background: {first_byte: 4s, total: 10s}, "))
+    assert found["deadlines"].about == "deadlines.background"
+
+
 def test_what_is_going_stale_is_warned_of() -> None:
     """An alias, a waiver about to end, a verification that ran out, a missing price."""
     found = findings(

@@ -127,7 +127,7 @@ def sureness(test: Test, value: Value) -> int:
     """Whether the fact's value passes the test: 0 no, 1 nobody knows, 2 yes."""
     built_in = test.fact in _BUILT_IN
     stated = {} if value is None else {test.fact: value}
-    signals = Signals(**({"sensitivity": ""} | (stated if built_in else {"declared": stated})))  # type: ignore[arg-type]
+    signals = Signals(**({"sensitivity": ""} | (stated if built_in else {"declared": stated})))
     return {False: 0, None: 1, True: 2}[test.holds(signals)]
 
 

@@ -150,7 +150,7 @@ def bounded(subject: Subject) -> Iterator[Finding]:
     for latency, deadline in policy.deadlines.items():
         if deadline.first_byte is None or deadline.total is None:
             continue
-        of_latency = subject.space.cell_in("latency", lambda v, x=latency: v == x)  # type: ignore[misc]
+        of_latency = subject.space.having("latency", latency)
         lanes = [
             n
             for n in policy.lanes
@@ -167,7 +167,7 @@ def bounded(subject: Subject) -> Iterator[Finding]:
 
 def _affords(subject: Subject, about: str, line: int, ceiling: float, workload: str | None) -> Iterator[Finding]:
     policy, reach = subject.policy, subject.reach
-    of_work = subject.space.workload(workload)
+    of_work = subject.space.having("workload", workload)
     lanes = [name for name in policy.lanes if not subject.empty(of_work, reach.first[name])]
     if lanes and all(affordable(policy.lanes[name], Ask(), 0, ceiling)[1] is not None for name in lanes):
         yield Finding(

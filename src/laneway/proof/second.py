@@ -192,12 +192,12 @@ class _Second:
         policy, default = self.policy, self.policy.unlabelled
         ceilings = {None: default.ceiling} | {name: work.ceiling for name, work in policy.workloads.items()}
         for name, ceiling in ceilings.items():
-            of = self.ways.asking(name)
+            of = self.ways.having("workload", name)
             lanes = [x for x in policy.lanes if ceiling is not None and self.ways.takes(of, "first", x)]
             if lanes and not any(affordable(policy.lanes[x], Ask(), 0, ceiling)[1] is None for x in lanes):
                 yield f"the ceiling of {name or 'unlabelled'} affords none of its lanes"
         for latency, deadline in policy.deadlines.items():
-            of = self.ways.where("latency", lambda v, x=latency: v == x)  # type: ignore[misc]
+            of = self.ways.having("latency", latency)
             if deadline.first_byte is None or deadline.total is None:
                 continue
             lanes = [x for x in policy.lanes if self.ways.takes(of, "first", x) or self.ways.takes(of, "fallback", x)]

@@ -151,10 +151,10 @@ class Space:
         parts = [self.formula(part, reading) for part in condition.parts]
         return both(*parts) if isinstance(condition, All) else either(parts)
 
-    def workload(self, name: str | None) -> Formula:
-        """The requests that ask for the workload, or for one that nothing tells from it."""
-        i = self.index["workload"]
-        return self._atom(i, 1 << self.dimensions[i].cell[name])
+    def having(self, fact: str, value: Value) -> Formula:
+        """The requests whose `fact` has the value, or one that nothing tells from it."""
+        i = self.index[fact]
+        return self._atom(i, 1 << self.dimensions[i].cell[value])
 
     @cached_property
     def possible(self) -> Formula:

@@ -148,7 +148,7 @@ class Ways:
         policy, default, rules = self.policy, self.policy.unlabelled, []
         for name in (None, *policy.workloads):
             work = policy.workloads.get(name or "")
-            asked = self.asking(name)
+            asked = self.having("workload", name)
             floor = policy.classes.index((work and work.sensitivity) or policy.classes[0])
             difficulty = (work and work.difficulty) or default.difficulty
             high = ((work and work.stakes) or default.stakes) == "high"
@@ -169,10 +169,10 @@ class Ways:
             for name, of in ((name, self.of(name)) for name in self.policy.classes)
         }
 
-    def asking(self, workload: str | None) -> Part:
-        """The requests for the workload, or for one that nothing tells from it."""
-        kind = self.kinds.kind("workload", workload)
-        return self.cases.test(self.kinds.facts.index("workload"), 0 if kind is None else 1 << kind)
+    def having(self, fact: str, value: Value) -> Part:
+        """The requests whose fact has the value, or one that nothing tells from it."""
+        kind = self.kinds.kind(fact, value)
+        return self.cases.test(self.kinds.facts.index(fact), 0 if kind is None else 1 << kind)
 
     def of(self, data_class: str) -> Part:
         """The requests of a class."""
