@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.generated import TODAY, policies
 from tests.policies import FULL
 from tests.test_architecture import imports
 from tests.unit.test_proof import CLEAN
 
+from laneway import __version__
 from laneway.cli import main
-from laneway.policy import Policy
+from laneway.policy import Deadline, Policy, Workload
 from laneway.policy_file import parse
 from laneway.proof.cases import Cases, OutOfTime
-from laneway.proof.certificate import HOPS, Certificate, CertificateError, read, sealed, write
+from laneway.proof.certificate import HOPS, Certificate, CertificateError, Witnesses, read, sealed, write
 from laneway.proof.certify import certify
 from laneway.proof.oracle import Enumeration, Solver
 from laneway.proof.reach import Reach
@@ -283,6 +286,38 @@ def test_both_proofs_agree_on_the_lanes_reached_and_on_the_kinds_of_request(poli
         for lane, hops in lanes.items():
             assert set(hops) == {hop for hop in HOPS if bits.find(both(of, by_hop[hop][lane])) is not None}
     assert ways.requests == space.size
+
+
+SAME = {
+    "names a lane that the wall keeps": {"names-forbidden-lane"},
+    "matches no route": {"no-route"},
+    "no lane is open to": {"class-forgotten", "class-stranded"},
+    "may use": {"raising-adds-lane"},
+    "leaves no time": {"deadlines"},
+    "affords none": {"ceiling-unmeetable"},
+}
+
+
+@given(policies(), st.sampled_from([None, 0.0, 0.002]), st.sampled_from([8, 13, 60]))
+@settings(max_examples=300, deadline=None)
+def test_both_proofs_agree_on_the_properties(made: Policy, ceiling: float | None, total: float) -> None:
+    """On generated policies, sound and not, each property that the first finds broken the second does, and no other."""
+    deadlines = {"interactive": Deadline(4, 60), "batch": Deadline(4, total)}
+    work = {"chore": Workload(name="chore", ceiling=ceiling), "review": Workload(name="review", stakes="high")}
+    policy = replace(made, deadlines=deadlines, workloads=work)
+    ways, nobody = Ways(policy, TODAY), Witnesses(routes=(), fallbacks=(), reviews=(), limits=())
+    claims = sealed(Certificate(
+        policy_hash="", laneway=__version__, day=TODAY, prover="", prover_version="", requests=ways.requests,
+        properties=PROVED, reach=ways.reach(), musts=(), witnesses=nobody,
+    ))  # fmt: skip
+    wrong = list(objections(policy, claims, TODAY, 60))
+    found = verify(policy, TODAY).findings
+    codes = {finding.code for finding in found}
+    assert {said: any(said in objection for objection in wrong) for said in SAME} == {
+        said: bool(names & codes) for said, names in SAME.items()
+    }
+    rows = {f"{finding.about} opens no lane" for finding in found if "opens no lane" in finding.message}
+    assert rows == {" ".join(objection.split()[:4]) for objection in wrong if "opens no lane" in objection}
 
 
 @pytest.mark.parametrize("source", [CLEAN, RICH, FULL], ids=["clean", "rich", "full"])

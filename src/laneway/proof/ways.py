@@ -18,10 +18,12 @@ from laneway.proof.cases import NO, YES, Cases, Part
 from laneway.proof.certificate import HOPS, Hop
 from laneway.proof.kinds import Kinds, Value, sureness
 
-__all__ = ["POSSIBLY", "SURELY", "Ways", "within"]
+__all__ = ["POSSIBLY", "Ways", "within"]
 
-SURELY, POSSIBLY = 2, 1
-"""The least of no (0), unknown (1) and yes (2) that counts as holding."""
+POSSIBLY = 1
+"""What the safe reading of limits, reviews and musts asks of a condition: of no (0), unknown (1) and yes (2) the least
+that counts as holding."""
+_SURELY = 2
 
 
 class Ways:
@@ -75,7 +77,7 @@ class Ways:
         return (self.cases.every if isinstance(condition, All) else self.cases.some)(parts)
 
     def _rules(self, rules: Iterable[Ranking]) -> list[Part]:
-        return [self.when(rule.when, SURELY) for rule in rules]
+        return [self.when(rule.when, _SURELY) for rule in rules]
 
     def _naming(self, lane: str, rules: tuple[Ranking, ...], whens: list[Part]) -> Part:
         """The requests of which the first rule that matches names the lane."""
