@@ -56,10 +56,9 @@ LAYERS = """
     demo.play
     cli.output
     cli.init
-    cli.test cli.check cli.policy
+    cli.certificate cli.test
+    cli.check cli.policy
     cli.explain cli.review cli.serve
-    cli.certificate
-    cli.check cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
     cli

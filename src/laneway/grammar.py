@@ -114,7 +114,10 @@ def _test(fact: str, node: Node, reading: Reading, names: Names) -> Condition:
         if domain is None:
             return Test(fact, "in", frozenset(listed(number)(node, reading)))
         if fact == "region":
-            return Test(fact, "in", frozenset(read_region(node, reading)))
+            places = read_region(node, reading)
+            if DEVICE in places:
+                reading.fail(node, "a client's region is a country, never `device`; write one such as SE")
+            return Test(fact, "in", frozenset(places))
         free = fact == "team"
         words = listed(text if free else one_of(domain, fact))(node, reading)
         return Test(fact, "in", frozenset(words))

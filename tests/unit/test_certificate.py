@@ -42,7 +42,7 @@ for old, new in (
     ("  - {when: {stakes: high}, try: strongest, says: The best.}\n",
      "  - {when: {stakes: high}, try: strongest, says: The best.}\n"
      "  - {when: {any: [{pages: {over: 20}}, {tokens: {over: 8000}}]}, try: safest}\n"
-     "  - {when: {needs: [tools, vision], region: device}, try: [cheapest, hold]}\n"),
+     "  - {when: {needs: [tools, vision], region: SE}, try: [cheapest, hold]}\n"),
     ("reviews:\n", "reviews:\n  - {when: {workload: contracts, latency: batch}, release: now}\n"),
     ("must:\n", "must:\n  - {never: {workload: contracts, cost: {over: 0.5}}, says: Cheap.}\n"
      "  - {never: {sensitivity: restricted, lane: {name: [shared, premium]}}}\n"
@@ -324,17 +324,6 @@ def test_both_proofs_agree_on_the_properties(made: Policy, ceiling: float | None
 def test_both_proofs_count_the_same_kinds_of_request(source: str) -> None:
     """Also where workloads have floors, and rules test needs, regions and numbers."""
     assert Ways(parse(source), TODAY).requests == Space(parse(source)).size
-
-
-def test_a_fact_may_be_called_evidence_and_a_region_may_be_this_device() -> None:
-    """Both are told apart: by the first proof, by the second, and by the request that shows it."""
-    source = RICH.replace("  pages:", "  evidence: {values: [strong, weak]}\n  pages:").replace(
-        "{stakes: high}, try", "{evidence: strong}, try"
-    )
-    made = certified(source)
-    assert made.witnesses.routes[0].declared["evidence"] == "strong"
-    assert made.witnesses.routes[2].region == "device"
-    assert judged(source, made) == []
 
 
 def test_a_certificate_by_z3_says_so_and_is_verified_without_it(monkeypatch: pytest.MonkeyPatch) -> None:

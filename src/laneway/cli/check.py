@@ -49,8 +49,8 @@ __all__ = ["check", "print_findings"]
 @json_option
 @click.pass_context
 def check(
-    ctx: click.Context, policy_path: Path, strict: bool, seconds: float, fix: bool, fallen: tuple[str, ...], json_: bool,
-    certificate_path: Path | None, verify_path: Path | None,
+    ctx: click.Context, policy_path: Path, strict: bool, seconds: float, fix: bool, fallen: tuple[str, ...],
+    certificate_path: Path | None, verify_path: Path | None, json_: bool,
 ) -> None:  # fmt: skip
     """Prove the policy over all requests and all outages, or show a request that breaks it.
 

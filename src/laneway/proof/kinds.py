@@ -12,7 +12,7 @@ from itertools import chain, combinations
 
 from laneway.condition import All, Any, Condition, Not, Test
 from laneway.policy import Policy, Unlabelled, Workload
-from laneway.regions import COUNTRIES, DEVICE
+from laneway.regions import COUNTRIES
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
 
 __all__ = ["Kinds", "Value", "sureness"]
@@ -90,7 +90,7 @@ class Kinds:
         if fact == "workload":
             return value in policy.workloads
         if fact == "region":
-            return value in COUNTRIES or value == DEVICE
+            return value in COUNTRIES
         stated = policy.facts[fact]
         if stated.values:
             return value in stated.values

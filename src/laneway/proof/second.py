@@ -30,7 +30,7 @@ PROVED = (
     "no rule names a lane behind the wall",
     "what must never happen cannot",
     "every request is decided",
-    "raising the class never adds a lane",
+    "what the wall keeps from a class it keeps from every higher one",
     "every rule decides something",
     "ceilings and deadlines can be met",
 )

@@ -32,7 +32,6 @@ Reading = Literal["surely", "possibly"]
 Value = str | float | tuple[str, ...] | None
 
 
-
 @dataclass(frozen=True, slots=True, eq=False)
 class In:
     """The fact's cell is one of `cells`, a bit mask."""
