@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from pathlib import Path
 
@@ -57,20 +58,20 @@ def check(
     Exit code: 0 proved or verified, 5 invalid policy file or certificate, 6 a property is broken or not proved, or the
     certificate is not verified.
     """
-    policy = load(policy_path)
+    policy, day = load(policy_path), today()
     if verify_path is not None:
-        ctx.exit(verified(policy, verify_path, today(), seconds, json_=json_, put=certificate_path))
+        ctx.exit(verified(policy, verify_path, day, seconds, json_=json_, put=certificate_path))
     if fallen:
         if fix:
             raise UsageError("--without asks a question, and --fix writes: use one of them")
         ctx.exit(_asked(policy, fallen, seconds, json_=json_))
     started = time.monotonic()
-    report = _proved(policy, policy_path, seconds)
+    report = _proved(policy, policy_path, day, seconds)
     fixed, before = list[Fixed](), policy.text
     while fix and (mended := _mended(policy, report)) is not None:
         fixed.append(mended)
         policy = parse(applied(policy.text, mended.repair.edits), policy.file)
-        report = _proved(policy, policy_path, seconds)
+        report = _proved(policy, policy_path, day, seconds)
     if fixed:
         write_source(policy_path, before, policy.text)
     if json_:
@@ -83,7 +84,7 @@ def check(
         out.print(conclusion(report, time.monotonic() - started), style=style, soft_wrap=True)
     good = _good(report, strict=strict)
     if certificate_path is not None:
-        good = certified(policy, report, certificate_path, today(), seconds, good=good)
+        good = certified(policy, report, certificate_path, day, seconds, good=good)
     ctx.exit(0 if good else 6)
 
 
@@ -111,11 +112,11 @@ def _asked(policy: Policy, fallen: tuple[str, ...], seconds: float, *, json_: bo
     return 6 if broken else 0
 
 
-def _proved(policy: Policy, policy_path: Path, seconds: float) -> Report:
+def _proved(policy: Policy, policy_path: Path, day: datetime.date, seconds: float) -> Report:
     with Status("proving", console=err) as status:
-        report = verify(policy, today(), seconds=seconds, progress=lambda name: status.update(f"proving that {name}"))
+        report = verify(policy, day, seconds=seconds, progress=lambda name: status.update(f"proving that {name}"))
         status.update("looking for repairs")
-        return repaired(policy, report, today(), seconds=min(seconds, 5.0), failing=_cases(policy_path))
+        return repaired(policy, report, day, seconds=min(seconds, 5.0), failing=_cases(policy_path))
 
 
 def _mended(policy: Policy, report: Report) -> Fixed | None:
