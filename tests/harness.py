@@ -180,6 +180,6 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     """Run an async test on the loop that the server uses."""
 
     async def whole() -> None:
-        await asyncio.wait_for(test(), 60)
+        await asyncio.wait_for(test(), 180)
 
     uvloop.run(whole())
