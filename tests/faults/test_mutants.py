@@ -186,7 +186,7 @@ def test_repairs_shut_what_a_mutant_opened(tmp_path: Path, cases: bool) -> None:
 
     async def check(at: World) -> None:
         sound, tally = plans(at.policy(SOUND)), Counter[str]()
-        for _, text in sampled(opening(), 11):
+        for _, text in sampled(opening(), 19):
             policy = at.policy(text)
             if not await at.leaks(policy):
                 continue
