@@ -108,6 +108,7 @@ class _File:
         self.lanes: dict[str, Lane] = {}
         self.zones: dict[str, Zone] = {}
         self.todos: list[Rule] = []
+        self.ids: set[str] = set()
 
     def policy(self, source: str) -> Policy:
         top, what = self.top, "a policy"
@@ -210,6 +211,9 @@ class _File:
         made = []
         for i, entries in enumerate(nodes or ()):
             id = entries.get("id", text) or f"{key}[{i}]"
+            if id in self.ids:
+                self.r.note(entries.node, f"two rules have the id `{shown(id)}`; give each its own, as records cite it")
+            self.ids.add(id)
             if entries.nodes.keys() - {"id"} == {"says"}:  # a sentence without a rule
                 self.todos.append(Rule(id=id, says=entries.need("says", text, "a rule"), line=entries.line))
             else:

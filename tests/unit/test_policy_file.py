@@ -552,3 +552,9 @@ def test_one_lost_or_moved_line_gives_a_place(data: st.DataObject) -> None:
     if kind == "outdent":
         lines[at] = line.removeprefix(" ")
     checked("".join(lines))
+
+
+def test_two_rules_cannot_share_an_id() -> None:
+    """Records, cases and findings cite rules by id, so that it must name one."""
+    with pytest.raises(PolicyError, match="two rules have the id `secrets`"):
+        parse(changed("  - id: hard-first", "  - id: secrets"))
