@@ -27,7 +27,7 @@ LAYERS = """
     starter
     wall
     decide explain report
-    proof proof.space proof.oracle proof.reach proof.edits proof.finding
+    proof proof.stated proof.space proof.oracle proof.reach proof.edits proof.finding
     proof.safety proof.liveness proof.lint
     proof.candidates
     proof.verify
@@ -41,6 +41,7 @@ LAYERS = """
     people.assemble
     people.markdown people.page
     egress gate
+    proof.seen proof.order
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.plain
     classify.sensitivity classify.difficulty classify

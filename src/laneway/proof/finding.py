@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
-import msgspec
-
-from laneway.condition import fact_of
 from laneway.decide import decide
 from laneway.decision import Decision, Route
 from laneway.facts import Facts
 from laneway.policy import Policy
+from laneway.proof import stated
 from laneway.proof.edits import Repair
 from laneway.proof.oracle import Oracle
 from laneway.proof.reach import Reach
-from laneway.proof.space import Cell, Formula, In, Space, both, signals_of
+from laneway.proof.space import Cell, Formula, In, Space, both
+from laneway.proof.stated import Value
 from laneway.signals import Ask, Signals
 
-__all__ = ["Finding", "Kind", "Severity", "Subject", "Witness", "called", "kind"]
+__all__ = ["Finding", "Kind", "Severity", "Subject", "Witness", "called", "flags", "kind", "outage", "smallest",
+           "values_of", "without"]  # fmt: skip
 
 Severity = Literal["error", "warning"]
 
@@ -79,24 +79,26 @@ class Subject:
 
     def shown(self, *parts: Formula, lane: str | None = None) -> Witness | None:
         """The smallest request that meets all parts, in the smallest outage that leads it to `lane`."""
-        cell = _smallest(self.space, self.oracle, both(*parts))
+        cell = smallest(self.space, self.oracle, both(*parts))
         if cell is None:
             return None
-        signals = self._usually(cell)
-        down = () if lane is None else _outage(self.policy, signals, lane, self.today)
-        decision = decide(self.policy, Ask(), signals, _without(down, self.today))
-        return Witness(signals, tuple(_flags(self.policy, signals, self.space)), down, decision)
-
-    def _usually(self, cell: Cell) -> Signals:
-        """A request in the cell, with the usual value of every fact that may keep it."""
-        signals = signals_of(self.space, cell)
-        usual = _usual(self.policy, signals.workload)
-        cells = zip(self.space.dimensions, cell, strict=True)
-        kept = {d.fact: usual[d.fact] for d, k in cells if d.fact in usual and d.cell.get(usual[d.fact]) == k}  # type: ignore[call-overload]
-        return msgspec.structs.replace(signals, **kept | {"workload": signals.workload})
+        values = values_of(self.space, cell)
+        signals = stated.signals(values)
+        down = () if lane is None else outage(self.policy, signals, lane, self.today)
+        decision = decide(self.policy, Ask(), signals, without(down, self.today))
+        return Witness(signals, tuple(flags(self.space, values)), down, decision)
 
 
-def _smallest(space: Space, oracle: Oracle, formula: Formula) -> Cell | None:
+def values_of(space: Space, cell: Cell) -> dict[str, Value]:
+    """A request in the cell, with the usual value of every fact that may keep it."""
+    usual = _usual(space, _workload(space, cell))
+    return {
+        d.fact: usual[d.fact] if d.fact in usual and d.cell.get(usual[d.fact]) == k else d.values[k]
+        for d, k in zip(space.dimensions, cell, strict=True)
+    }
+
+
+def smallest(space: Space, oracle: Oracle, formula: Formula) -> Cell | None:
     """A request in the set with so few unusual facts that leaving out any of them leaves the set."""
     cell = oracle.find(formula)
     if cell is None:
@@ -105,8 +107,7 @@ def _smallest(space: Space, oracle: Oracle, formula: Formula) -> Cell | None:
     facts = ["workload", *(fact for fact in space.index if fact not in (*late, "workload")), *late]
     for fact in facts:
         i = space.index[fact]
-        usual = _usual(space.policies[0], _workload(space, cell)).get(fact)
-        plain = space.dimensions[i].cell.get(usual, 0)  # type: ignore[call-overload]
+        plain = space.dimensions[i].cell.get(_usual(space, _workload(space, cell)).get(fact), 0)
         found = cell if cell[i] == plain else oracle.find(both(formula, In(i, 1 << plain)))
         cell = found or cell
         if found or fact == "workload":  # what is usual of the other facts depends on the workload
@@ -120,11 +121,12 @@ def _workload(space: Space, cell: Cell) -> str | None:
     return None if name is None else str(name)
 
 
-def _usual(policy: Policy, name: str | None) -> dict[str, object]:
+def _usual(space: Space, name: str | None) -> dict[str, Value]:
     """What each fact is where a client names the workload `name`, or none, and says nothing else."""
+    policy = space.policies[0]
     workload, default = policy.workloads.get(name or ""), policy.unlabelled
     difficulty = (workload and workload.difficulty) or default.difficulty
-    return {
+    usual: dict[str, Value] = {
         "sensitivity": (workload and workload.sensitivity) or default.sensitivity,
         "difficulty": "routine" if difficulty == "auto" else difficulty,
         "stakes": (workload and workload.stakes) or default.stakes,
@@ -132,12 +134,18 @@ def _usual(policy: Policy, name: str | None) -> dict[str, object]:
         "ceiling": default.ceiling if workload is None or workload.ceiling is None else workload.ceiling,
         "tokens": 0, "needs": (), "workload": None, "team": None, "region": None,
     }  # fmt: skip
+    if space.compared:  # what a client states: each policy makes of it what it makes
+        usual |= {"difficulty": "routine", "stakes": "normal", "ceiling": None}
+        usual |= {fact: None for fact in ("sensitivity", "latency") if None in space.dimensions[space.index[fact]].cell}
+    return usual
 
 
-def _flags(policy: Policy, signals: Signals, space: Space) -> Iterator[str]:
-    usual = _usual(policy, signals.workload)
+def flags(space: Space, values: Mapping[str, Value]) -> Iterator[str]:
+    """The flags of `laneway explain` for a request: those that say something unusual."""
+    name = values["workload"]
+    usual = _usual(space, None if name is None else str(name))
     for dimension in space.dimensions:
-        value = fact_of(signals, dimension.fact)
+        value = values[dimension.fact]
         if value is None or len(dimension.values) == 1 or value == usual.get(dimension.fact):
             continue
         if dimension.fact in usual:
@@ -160,16 +168,17 @@ def called(policy: Policy, decision: Decision) -> frozenset[str]:
     return frozenset(decision.lanes) | {name for name in decision.escalate if policy.rank[name] > weakest}
 
 
-def _without(lanes: Iterable[str], today: datetime.date) -> Facts:
+def without(lanes: Iterable[str], today: datetime.date) -> Facts:
     """A day on which these lanes are out."""
     return Facts(today=today, closed={lane: f"{lane} is down" for lane in lanes})
 
 
-def _outage(policy: Policy, signals: Signals, lane: str, today: datetime.date) -> tuple[str, ...]:
+def outage(policy: Policy, signals: Signals, lane: str, today: datetime.date) -> tuple[str, ...]:
+    """The smallest outage that leads the request to `lane`."""
     approved = replace(policy, reviews=())  # what an approval lets happen is what counts
 
     def leads(down: tuple[str, ...]) -> bool:
-        return lane in called(policy, decide(approved, Ask(), signals, _without(down, today)))
+        return lane in called(policy, decide(approved, Ask(), signals, without(down, today)))
 
     others = tuple(name for name in policy.lanes if name != lane)
     if len(others) <= _FEW:

@@ -33,13 +33,16 @@ class Oracle(Protocol):
         """A request in the set, None where it is empty. Raises NotProved."""
 
 
-def choose(space: Space, seconds: float) -> Oracle:
-    """The oracle for `space`, given `seconds` in all. Raises NotProved where none is at hand."""
-    if space.size * _sets(space) <= ENUMERABLE:
+def choose(space: Space, seconds: float, most: int = ENUMERABLE) -> Oracle:
+    """The oracle for `space`, given `seconds` in all: enumeration for up to `most` bits, then z3, or NotProved."""
+    bits = space.size * _sets(space)
+    if bits <= most:
         return Enumeration(space, seconds)
     try:
         return Solver(space, seconds)
     except ImportError:
+        if bits <= ENUMERABLE:
+            return Enumeration(space, seconds)
         raise NotProved(
             f"the policy tells {large(space.size)} requests apart, too many to enumerate; install the prover: "
             "pip install 'laneway[prove]'"

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from laneway.lane import Lane
 from laneway.policy import Limit, Policy, Ranking, Review
-from laneway.proof.space import FALSE, TRUE, Formula, Neg, Reading, Space, both, either
+from laneway.proof.space import FALSE, TRUE, Formula, Reading, Space, both, either, negation
 from laneway.wall import walled
 
 __all__ = ["RANKINGS", "Reach"]
@@ -38,11 +38,11 @@ class Reach:
         for rule in rules:
             holds = self.space.formula(rule.when, "surely")
             firsts.append(both(before, holds))
-            before = both(before, _not(holds))
+            before = both(before, negation(holds))
         return firsts
 
     def _none_of(self, rules: tuple[Ranking, ...]) -> Formula:
-        return _not(either(self.space.formula(rule.when, "surely") for rule in rules))
+        return negation(either(self.space.formula(rule.when, "surely") for rule in rules))
 
     @cached_property
     def reviewed(self) -> list[Formula]:
@@ -52,7 +52,7 @@ class Reach:
         for review in self.policy.reviews:
             holds = self.space.formula(review.when, _review_reading(review))
             firsts.append(both(before, holds))
-            before = both(before, _not(holds))
+            before = both(before, negation(holds))
         return firsts
 
     @cached_property
@@ -91,7 +91,7 @@ class Reach:
     def unlimited(self, lane: str, but: Limit | None = None) -> Formula:
         """The requests for which no limit (leaving out `but`) closes the lane."""
         closing = [limit for limit in self.policy.limits if limit is not but and not self.admits(limit, lane)]
-        return both(*(_not(self.space.formula(limit.when, "possibly")) for limit in closing))
+        return both(*(negation(self.space.formula(limit.when, "possibly")) for limit in closing))
 
     @cached_property
     def open(self) -> dict[str, Formula]:
@@ -173,7 +173,3 @@ class Reach:
 
 def _review_reading(review: Review) -> Reading:
     return "possibly" if review.release == "after-approval" else "surely"
-
-
-def _not(formula: Formula) -> Formula:
-    return FALSE if formula is TRUE else TRUE if formula is FALSE else Neg(formula)

@@ -17,19 +17,19 @@ from typing import Literal
 import msgspec
 
 from laneway.condition import BUILT_IN, All, Always, Any, Condition, Not, Test, fact_of
+from laneway.decide import DEFAULT_OUTPUT
 from laneway.policy import FactType, Policy, Workload
+from laneway.proof.stated import Value, read, signals
 from laneway.regions import COUNTRIES
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
 
 __all__ = [
-    "FALSE", "TRUE", "And", "Cell", "Dimension", "Formula", "In", "Neg", "Or", "Reading", "Space", "Value", "both",
-    "conditions", "either", "signals_of",
+    "FALSE", "TRUE", "And", "Cell", "Dimension", "Formula", "In", "Neg", "Or", "Reading", "Space", "Value",
+    "both", "cheapest", "conditions", "either", "negation", "signals_of",
 ]  # fmt: skip
 
 Reading = Literal["surely", "possibly"]
 """How a condition over an unknown fact is read: as no, or as yes."""
-
-Value = str | float | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +80,11 @@ def either(parts: Iterable[Formula]) -> Formula:
     return TRUE if TRUE in kept else kept[0] if len(kept) == 1 else Or(kept) if kept else FALSE
 
 
+def negation(formula: Formula) -> Formula:
+    """The requests that are not in the set."""
+    return FALSE if formula is TRUE else TRUE if formula is FALSE else Neg(formula)
+
+
 @dataclass(frozen=True, slots=True)
 class Dimension:
     """One fact: a value that stands for each of its cells (None is absent or unknown), and each value's cell."""
@@ -94,10 +99,10 @@ Cell = tuple[int, ...]
 
 
 class Space:
-    """The request space of one policy, or of several at once so that they can be compared."""
+    """The request space of one policy; or of several that are `compared`, and then of what clients state."""
 
     def __init__(self, *policies: Policy) -> None:
-        self.policies = policies
+        self.policies, self.compared = policies, len(policies) > 1
         tests: dict[str, dict[Test, None]] = {}
         for policy in policies:
             for condition in conditions(policy):
@@ -142,8 +147,7 @@ class Space:
         if isinstance(condition, Always):
             return TRUE
         if isinstance(condition, Not):
-            inner = self.formula(condition.part, "possibly" if reading == "surely" else "surely")
-            return FALSE if inner is TRUE else TRUE if inner is FALSE else Neg(inner)
+            return negation(self.formula(condition.part, "possibly" if reading == "surely" else "surely"))
         if isinstance(condition, Test):
             test, wanted = condition, (True,) if reading == "surely" else (True, None)
             return self.cell_in(test.fact, lambda value: test.holds(_with(test.fact, value)) in wanted)
@@ -158,7 +162,7 @@ class Space:
     @cached_property
     def possible(self) -> Formula:
         """The requests that `classify` can make: floors and ceilings of workloads and `unlabelled` hold."""
-        return both(*(self._possible(policy) for policy in self.policies))
+        return TRUE if self.compared else self._possible(self.policies[0])
 
     def _possible(self, policy: Policy) -> Formula:
         named = (*((w.name, w) for w in policy.workloads.values()), (None, None))
@@ -186,12 +190,19 @@ class Space:
         return tuple(d.values.index(fact_of(signals, d.fact)) for d in self.dimensions)
 
 
+def cheapest(policy: Policy, tokens: float) -> tuple[str, ...]:
+    """Every lane by the price of so many input tokens, the weaker first where two cost the same."""
+
+    def cost(name: str) -> tuple[float, int]:
+        price = policy.lanes[name].price
+        return float("inf") if price is None else price.cost(int(tokens), DEFAULT_OUTPUT), policy.rank[name]
+
+    return tuple(sorted(policy.lanes, key=cost))
+
+
 def signals_of(space: Space, cell: Cell) -> Signals:
     """A request in the cell."""
-    values = {d.fact: d.values[i] for d, i in zip(space.dimensions, cell, strict=True)}
-    built_in = {fact: value for fact, value in values.items() if fact in BUILT_IN and value is not None}
-    declared = {fact: value for fact, value in values.items() if fact not in built_in and value is not None}
-    return msgspec.convert(built_in | {"declared": declared}, Signals)
+    return signals({d.fact: d.values[i] for d, i in zip(space.dimensions, cell, strict=True)})
 
 
 def conditions(policy: Policy) -> Iterator[Condition]:
@@ -225,13 +236,16 @@ def _domains(policies: tuple[Policy, ...], tests: dict[str, dict[Test, None]]) -
     words = {fact: [str(v) for test in found for v in sorted(map(str, test.values))] for fact, found in tests.items()}
     money = {amount for policy in policies for amount in _money(policy)}
     contexts = {float(lane.limits.context) for p in policies for lane in p.lanes.values() if lane.limits.context}
+    turns = {turn for policy in policies for turn in _turns(policy)} if len(policies) > 1 else set()
     domains: dict[str, tuple[Value, ...]] = {
-        "sensitivity": tuple(dict.fromkeys(c for policy in policies for c in policy.classes)),
+        "sensitivity": (*_silent(policies, "sensitivity"), *dict.fromkeys(c for p in policies for c in p.classes)),
         "difficulty": DIFFICULTIES,
         "stakes": STAKES,
-        "latency": LATENCIES,
+        "latency": (*_silent(policies, "latency"), *LATENCIES),
         "ceiling": (None, *_points(tests.get("ceiling", ()), money, low=0.0)),
-        "tokens": tuple(_points(tests["tokens"], contexts, 0.0, whole=True)) if "tokens" in tests else (0,),
+        "tokens": (0,)
+        if "tokens" not in tests and not turns
+        else tuple(_points(tests.get("tokens", ()), contexts | turns, 0.0, whole=True)),
         "needs": tuple(c for n in range(len(NEEDS) + 1) for c in combinations(NEEDS, n)) if "needs" in tests else ((),),
         "workload": (None, *dict.fromkeys(name for policy in policies for name in policy.workloads)),
         "team": (None, *dict.fromkeys(word for word in words.get("team", ()) if len(word) <= _LONGEST)),
@@ -240,9 +254,25 @@ def _domains(policies: tuple[Policy, ...], tests: dict[str, dict[Test, None]]) -
     for policy in policies:
         for fact in policy.facts.values():
             if fact.name in tests:
-                values = [value for value in fact.values if len(value) <= _LONGEST]
-                domains[fact.name] = (None, *(values if fact.values else _range(fact, tests[fact.name])))
+                said = [value for value in fact.values if len(value) <= _LONGEST]
+                values = said if fact.values else _range(fact, tests[fact.name])
+                domains[fact.name] = tuple(dict.fromkeys((*domains.get(fact.name, (None,)), *values)))
     return domains
+
+
+def _silent(policies: tuple[Policy, ...], fact: str) -> tuple[None, ...]:
+    """None as a value of its own where policies that are compared make different things of silence."""
+    names = (None, *dict.fromkeys(name for policy in policies for name in policy.workloads))
+    silences = {tuple(read(policy, fact, None, name) for name in names) for policy in policies}
+    return (None,) if len(silences) > 1 else ()
+
+
+def _turns(policy: Policy) -> Iterator[float]:
+    """The lengths of input at which one lane becomes cheaper than another."""
+    prices = {lane.price for lane in policy.lanes.values() if lane.price is not None}
+    for a, b in combinations(prices, 2):
+        if a.input != b.input and (turn := DEFAULT_OUTPUT * (b.output - a.output) / (a.input - b.input)) >= 0:
+            yield turn
 
 
 # What a client can send at all: nine decimals, twelve digits, a hundred characters, and a body of 8 MiB.
@@ -289,12 +319,16 @@ def _grouped(fact: str, values: tuple[Value, ...], tests: tuple[Test, ...], poli
 
 def _otherwise(fact: str, value: Value, policies: tuple[Policy, ...]) -> Iterator[object]:
     """What, besides tests, makes two values of a fact different."""
+    compared = len(policies) > 1
     if fact == "sensitivity":
         yield value
+    elif fact == "latency":
+        yield value is None
     for policy in policies:
         if fact == "workload":
             workload = policy.workloads.get(str(value))
-            yield workload and replace(workload, name="", says="", line=0, latency=None)
+            latency = workload.latency if workload and compared else None
+            yield workload and replace(workload, name="", says="", line=0, latency=latency)
             yield tuple(w.workloads is None or value in w.workloads for w in policy.gate.waivers)
         elif fact == "difficulty":
             yield value == policy.unlabelled.difficulty
@@ -304,6 +338,7 @@ def _otherwise(fact: str, value: Value, policies: tuple[Policy, ...]) -> Iterato
             yield value == "high" and "high" in stakes
         elif fact == "tokens":
             yield tuple(x.limits.context is not None and value > x.limits.context for x in policy.lanes.values())  # type: ignore[operator]
+            yield cheapest(policy, value) if compared else ()  # type: ignore[arg-type]
         elif fact == "needs":
             yield tuple(x.supports is None or set(value) <= x.supports for x in policy.lanes.values())  # type: ignore[arg-type]
         elif fact == "ceiling":

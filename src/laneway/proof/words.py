@@ -21,6 +21,7 @@ __all__ = [
     "changed_lines",
     "command",
     "conclusion",
+    "described",
     "finding_json",
     "fixed_json",
     "lost_json",
@@ -55,7 +56,7 @@ def tell(policy: Policy, finding: Finding) -> Told:
         parts.append(("says", f'"{finding.says}"'))
     seen = finding.witness
     if seen is not None:
-        parts.append(("request", _request(seen)))
+        parts.append(("request", described(seen.flags)))
         if seen.down:
             parts.append(("outage", f"{', '.join(seen.down)} down"))
         parts += [("path" if i == 0 else "", step) for i, step in enumerate(_path(policy, finding, seen))]
@@ -65,7 +66,7 @@ def tell(policy: Policy, finding: Finding) -> Told:
         parts.append(("repair", repair.says + (" (safe: `laneway check --fix` writes it)" if repair.safe else "")))
         parts += [("", line) for line in changed_lines(policy, repair)]
     if seen is not None:
-        parts.append(("see it", command(policy, seen)))
+        parts.append(("see it", command(policy, seen.flags, seen.down)))
     place = f"{policy.file}:{finding.line}" if finding.line else policy.file
     return Told(place, f"{finding.about}: {finding.message}", tuple(parts))
 
@@ -85,14 +86,15 @@ def changed_lines(policy: Policy, repair: Repair) -> list[str]:
 _WIDTH, _LINES = 68, 5
 
 
-def command(policy: Policy, seen: Witness) -> str:
+def command(policy: Policy, flags: tuple[str, ...], down: tuple[str, ...]) -> str:
     """The command line that shows a request again."""
-    down = [word for lane in seen.down for word in ("--down", lane)]
-    return shlex.join(["laneway", "explain", "--policy", policy.file, *seen.flags, *down])
+    lanes = [word for lane in down for word in ("--down", lane)]
+    return shlex.join(["laneway", "explain", "--policy", policy.file, *flags, *lanes])
 
 
-def _request(seen: Witness) -> str:
-    pairs = zip(seen.flags[::2], seen.flags[1::2], strict=True)
+def described(flags: tuple[str, ...]) -> str:
+    """A request by the facts that its flags state."""
+    pairs = zip(flags[::2], flags[1::2], strict=True)
     facts = [f"{flag[2:]} {value}" if flag != "--fact" else value.replace("=", " ") for flag, value in pairs]
     return ", ".join(facts) or "any request without labels"
 
@@ -136,7 +138,8 @@ def tell_loss(policy: Policy, loss: Loss) -> tuple[str, tuple[tuple[str, str], .
     parts = [("instead", ", ".join(loss.instead) or "no lane")]
     if loss.refused is not None:
         seen, end = loss.refused, "held" if isinstance(loss.refused.decision, Hold) else "refused"
-        parts += [(end, _request(seen)), ("", seen.decision.reasons[0].effect), ("today", command(policy, seen))]
+        parts += [(end, described(seen.flags)), ("", seen.decision.reasons[0].effect)]
+        parts.append(("today", command(policy, seen.flags, seen.down)))
     return what, tuple(parts)
 
 
@@ -177,7 +180,8 @@ def finding_json(policy: Policy, finding: Finding) -> dict[str, object]:
 
 def _witness_json(policy: Policy, seen: Witness) -> dict[str, object]:
     return {
-        "flags": list(seen.flags), "down": list(seen.down), "command": command(policy, seen),
+        "flags": list(seen.flags), "down": list(seen.down),
+        "command": command(policy, seen.flags, seen.down),
         "explained": contract(seen.decision, seen.signals, policy.hash),
     }  # fmt: skip
 
