@@ -41,7 +41,7 @@ LAYERS = """
     people.assemble
     people.markdown people.page
     egress gate
-    proof.seen proof.order
+    proof.seen proof.order proof.changed proof.diff proof.telling
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.plain
     classify.sensitivity classify.difficulty classify
