@@ -58,7 +58,7 @@ LAYERS = """
     cli.output
     cli.init
     cli.certificate cli.test
-    cli.check cli.policy
+    cli.check cli.policy cli.diff
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo

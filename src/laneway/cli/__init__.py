@@ -14,6 +14,7 @@ import click
 from laneway import __version__
 from laneway.cli.check import check, print_findings
 from laneway.cli.demo import demo
+from laneway.cli.diff import diff
 from laneway.cli.explain import explain
 from laneway.cli.init import init
 from laneway.cli.log import log
@@ -63,7 +64,7 @@ def main() -> None:
     """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
 
 
-for _command in (demo, init, serve, check, test, policy, explain, why, log, review):
+for _command in (demo, init, serve, check, diff, test, policy, explain, why, log, review):
     main.add_command(_command)
 
 if __name__ == "__main__":
