@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from dataclasses import replace
 
@@ -26,9 +25,6 @@ from laneway.proof.reach import Reach
 from laneway.proof.space import Cell, In, Space, both, either, signals_of
 from laneway.proof.verify import verify
 from laneway.signals import Ask
-
-EXAMPLES = int(os.environ.get("LANEWAY_EXAMPLES", "400"))
-"""Generated policies; LANEWAY_EXAMPLES=2000 for the long run, which takes about two minutes."""
 
 
 def free(policy: Policy) -> Policy:
@@ -53,7 +49,7 @@ def at(cell: Cell) -> In:
 
 
 @given(policies(), st.randoms(use_true_random=False))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=2000, deadline=None)
 def test_enumeration_solver_and_interpreter_agree_on_the_lanes_reached(made: Policy, dice: object) -> None:
     """For every lane: the same answer from both oracles, a witness that goes there, and a chance request likewise."""
     policy = free(made)
