@@ -17,10 +17,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from laneway.certificate.certify import certify
+from laneway.certificate.second import objections
 from laneway.policy import Policy
 from laneway.policy_file import parse
-from laneway.proof.certify import certify
-from laneway.proof.second import objections
 from laneway.proof.space import Space
 from laneway.proof.verify import verify
 

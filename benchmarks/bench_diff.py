@@ -16,8 +16,8 @@ import time
 
 from benchmarks.bench_check import TODAY, made
 
+from laneway.diff.compare import compare
 from laneway.policy_file import parse
-from laneway.proof.diff import compare
 
 
 def edits(text: str) -> dict[str, str]:

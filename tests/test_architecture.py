@@ -27,13 +27,13 @@ LAYERS = """
     starter
     wall
     decide explain report
-    proof proof.stated proof.space proof.oracle proof.reach proof.edits proof.finding
+    repair repair.edits
+    proof proof.stated proof.space proof.oracle proof.reach proof.finding
     proof.safety proof.liveness proof.lint
-    proof.candidates
-    proof.verify
-    proof.repair proof.without
-    proof.certificate proof.certify
-    proof.cases proof.kinds proof.ways proof.replay proof.second
+    proof.verify proof.without
+    repair.candidates repair.mended
+    certificate certificate.form certificate.certify
+    certificate.cases certificate.kinds certificate.ways certificate.replay certificate.second
     proof.words
     people people.matrix people.plain
     people.document
@@ -41,7 +41,7 @@ LAYERS = """
     people.assemble
     people.markdown people.page
     egress gate
-    proof.seen proof.order proof.changed proof.diff proof.telling
+    diff diff.seen diff.order diff.changed diff.compare diff.telling
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.plain
     classify.sensitivity classify.difficulty classify

@@ -31,9 +31,9 @@ from laneway.lane import KINDS as LANE_KINDS
 from laneway.lane import Lane, Zone
 from laneway.policy import Grant, Policy
 from laneway.policy_file import parse
-from laneway.proof.edits import applied
-from laneway.proof.repair import repaired
 from laneway.proof.verify import Report, verify
+from laneway.repair.edits import applied
+from laneway.repair.mended import repaired
 from laneway.signals import Ask, Signals
 from laneway.wire import openai
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.generated import TODAY, policies
 from tests.policies import FULL, changed
 
+from laneway.diff.changed import changed as said_differently
+from laneway.diff.compare import Access, Comparison, Report, compare
 from laneway.policy import Grant, Policy, Ranking, Unlabelled, Waiver, Workload
 from laneway.policy_file import parse
-from laneway.proof.changed import changed as said_differently
-from laneway.proof.diff import Access, Comparison, Report, compare
 from laneway.proof.finding import values_of
 from laneway.proof.oracle import Enumeration, NotProved, Solver
 from laneway.proof.space import Cell, In, both, either

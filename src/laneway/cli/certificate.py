@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
+from laneway.certificate.cases import OutOfTime
+from laneway.certificate.certify import certify
+from laneway.certificate.form import CertificateError, read, write
+from laneway.certificate.second import objections
 from laneway.cli.output import as_json, err, out
 from laneway.errors import UsageError
 from laneway.policy import Policy
-from laneway.proof.cases import OutOfTime
-from laneway.proof.certificate import CertificateError, read, write
-from laneway.proof.certify import certify
 from laneway.proof.oracle import NotProved
-from laneway.proof.second import objections
 from laneway.proof.verify import Report
 
 __all__ = ["certificate_options", "certified", "verified"]

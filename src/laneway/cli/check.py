@@ -20,13 +20,13 @@ from laneway.errors import UsageError
 from laneway.policy import Policy
 from laneway.policy_cases import unmet
 from laneway.policy_file import load, parse
-from laneway.proof.edits import applied
 from laneway.proof.finding import Finding
-from laneway.proof.repair import Failing, repaired
 from laneway.proof.verify import Report, verify
 from laneway.proof.without import without
 from laneway.proof.words import Fixed, changed_lines, conclusion, fixed_json, lost_json, report_json, tell, tell_loss
 from laneway.rehearse import rehearse
+from laneway.repair.edits import applied
+from laneway.repair.mended import Failing, repaired
 from laneway.source import write_source
 
 __all__ = ["check", "print_findings"]

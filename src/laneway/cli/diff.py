@@ -13,12 +13,12 @@ from rich.text import Text
 
 from laneway.cli.output import as_json, err, json_option, out
 from laneway.clock import today
+from laneway.diff.changed import Difference
+from laneway.diff.compare import Access, Change, Report, compare
+from laneway.diff.telling import Part, conclusion, report_json, tell_access, tell_change
 from laneway.errors import PolicyError, Problem, UsageError, did_you_mean, shown
 from laneway.policy import Policy
 from laneway.policy_file import load, parse
-from laneway.proof.changed import Difference
-from laneway.proof.diff import Access, Change, Report, compare
-from laneway.proof.telling import Part, conclusion, report_json, tell_access, tell_change
 from laneway.proof.words import command
 
 __all__ = ["diff"]

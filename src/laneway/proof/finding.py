@@ -18,11 +18,11 @@ from laneway.decision import Decision, Route
 from laneway.facts import Facts
 from laneway.policy import Policy
 from laneway.proof import stated
-from laneway.proof.edits import Repair
 from laneway.proof.oracle import Oracle
 from laneway.proof.reach import Reach
 from laneway.proof.space import Cell, Formula, In, Space, both
 from laneway.proof.stated import Value
+from laneway.repair.edits import Repair
 from laneway.signals import Ask, Signals
 
 __all__ = ["Finding", "Kind", "Severity", "Subject", "Witness", "called", "flags", "kind", "outage", "smallest",

@@ -9,11 +9,11 @@ from itertools import takewhile
 from laneway.decision import Hold, Reason, Route
 from laneway.explain import contract
 from laneway.policy import Policy
-from laneway.proof.edits import Edit, Repair, diff, place
 from laneway.proof.finding import Finding, Witness
 from laneway.proof.oracle import large
 from laneway.proof.verify import Report
 from laneway.proof.without import Loss, Lost
+from laneway.repair.edits import Edit, Repair, diff, place
 
 __all__ = [
     "Fixed",

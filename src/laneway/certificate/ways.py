@@ -11,12 +11,12 @@ import math
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from laneway.certificate.cases import NO, YES, Cases, Part
+from laneway.certificate.form import HOPS, Hop
+from laneway.certificate.kinds import Kinds, Value, sureness
 from laneway.condition import All, Always, Condition, Not, Test
 from laneway.lane import Lane
 from laneway.policy import Policy, Ranking
-from laneway.proof.cases import NO, YES, Cases, Part
-from laneway.proof.certificate import HOPS, Hop
-from laneway.proof.kinds import Kinds, Value, sureness
 
 __all__ = ["POSSIBLY", "Ways", "within"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from laneway.decision import Hold, Reason, Route
+from laneway.diff.compare import Access, Change, Report, Side
 from laneway.errors import shown
 from laneway.explain import contract
 from laneway.policy import Policy
-from laneway.proof.diff import Access, Change, Report, Side
 from laneway.proof.oracle import large
 from laneway.proof.words import described
 

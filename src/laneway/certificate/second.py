@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from laneway import __version__
+from laneway.certificate.cases import NO, YES, Part
+from laneway.certificate.form import HOPS, Certificate, Example, Hop, Kept
+from laneway.certificate.replay import replayed
+from laneway.certificate.ways import POSSIBLY, Ways, within
 from laneway.condition import fact_of
 from laneway.decide import affordable
 from laneway.errors import shown
 from laneway.lane import Lane
 from laneway.policy import Policy
-from laneway.proof.cases import NO, YES, Part
-from laneway.proof.certificate import HOPS, Certificate, Example, Hop, Kept
-from laneway.proof.replay import replayed
-from laneway.proof.ways import POSSIBLY, Ways, within
 from laneway.signals import Ask
 
 __all__ = ["PROVED", "objections"]

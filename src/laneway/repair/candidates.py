@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from laneway.decide import DEFAULT_OUTPUT
 from laneway.policy import Grant, Limit, Must
-from laneway.proof.edits import Edit, Repair, Source
 from laneway.proof.finding import Finding, Subject
 from laneway.proof.reach import RANKINGS
 from laneway.proof.safety import meant
 from laneway.proof.space import Formula, Neg, both, either
+from laneway.repair.edits import Edit, Repair, Source
 from laneway.yaml_nodes import Node
 
 __all__ = ["CANDIDATES", "Candidates"]

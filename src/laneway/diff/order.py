@@ -10,9 +10,9 @@ import datetime
 from collections.abc import Callable, Container, Iterator
 from functools import cached_property
 
+from laneway.diff.seen import Seen
 from laneway.policy import Policy, Ranking
 from laneway.proof.reach import Reach
-from laneway.proof.seen import Seen
 from laneway.proof.space import FALSE, TRUE, Formula, Space, both, cheapest, either, negation
 from laneway.proof.stated import Value
 from laneway.wall import walled

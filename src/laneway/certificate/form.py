@@ -1,4 +1,4 @@
-"""certificate: the file that says what was proved of a policy, strictly read and atomically written.
+"""form: the file that says what was proved of a policy, strictly read and atomically written.
 
 It is a claim and no proof: `certify` makes it from the first proof, and `second` settles every line of it anew.
 """

@@ -1,4 +1,4 @@
-"""diff: two policies in; the requests that they decide differently, as few classes of change, out.
+"""compare: two policies in; the requests that they decide differently, as few classes of change, out.
 
 A request is what a client states: each policy reads it with its own floors and defaults. Formulas say where the
 lanes, their order or what follows them differ; a class of change is the requests that differ in the same
@@ -19,14 +19,14 @@ import msgspec
 
 from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Route
+from laneway.diff.changed import Difference, changed
+from laneway.diff.order import Order
+from laneway.diff.seen import holds
 from laneway.gate import escalation
 from laneway.lane import Lane, Price
 from laneway.policy import Policy
-from laneway.proof.changed import Difference, changed
 from laneway.proof.finding import flags, outage, smallest, values_of, without
 from laneway.proof.oracle import Enumeration, NotProved, Oracle, choose
-from laneway.proof.order import Order
-from laneway.proof.seen import holds
 from laneway.proof.space import FALSE, Cell, Formula, Space, both, cheapest, either, negation
 from laneway.proof.stated import Value, read_by
 from laneway.signals import Ask, Signals

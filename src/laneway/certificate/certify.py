@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from laneway import __version__
+from laneway.certificate.form import HOPS, Certificate, Example, Hop, Kept, Witnesses, sealed
 from laneway.policy import Policy
-from laneway.proof.certificate import HOPS, Certificate, Example, Hop, Kept, Witnesses, sealed
 from laneway.proof.finding import Subject
 from laneway.proof.liveness import closes
 from laneway.proof.oracle import choose

@@ -1,4 +1,4 @@
-"""repair: errors in, the same with changes that were proved to mend them out.
+"""mended: errors in, the same with changes that were proved to mend them out.
 
 Each candidate is applied to the text, read again and proved again: the error is gone, no other appears, and the
 caller's own cases do not fail where they passed. Of several the one comes first that mends most and changes least.
@@ -19,13 +19,13 @@ from typing import NamedTuple
 from laneway.errors import PolicyError
 from laneway.policy import Policy
 from laneway.policy_file import parse
-from laneway.proof.candidates import CANDIDATES, Candidates
-from laneway.proof.edits import Repair, Source, applied
 from laneway.proof.finding import Finding, Kind, Subject, kind
 from laneway.proof.oracle import Enumeration, NotProved, choose
 from laneway.proof.reach import Reach
 from laneway.proof.space import Neg, Space, both
 from laneway.proof.verify import Report, verify
+from laneway.repair.candidates import CANDIDATES, Candidates
+from laneway.repair.edits import Repair, Source, applied
 
 __all__ = ["Failing", "repaired"]
 
