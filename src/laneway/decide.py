@@ -230,7 +230,7 @@ def _approval(policy: Policy, signals: Signals) -> Reason | None:
                 return None
         elif review.possibly(signals):
             because = review.when.because(signals)
-            return _reason("approval-required", review, because, "a person must approve before release")
+            return _reason("approval-required", review, because, "a person must approve before any lane is called")
     return None
 
 

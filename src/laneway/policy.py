@@ -84,7 +84,7 @@ class Ranking(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Review(Rule):
-    """Requests whose answer a person must approve before release, or (`now`) need not; first match wins."""
+    """Requests whose answer a person must approve before any lane is called, or (`now`) need not; first match wins."""
 
     release: Release = "after-approval"
 

@@ -142,5 +142,8 @@ def test_a_policy_with_reviews_and_facts_of_its_own_is_shown(policy: Path) -> No
     """The sections for them say what they do."""
     policy.write_text(SHOWN, "utf-8")
     shown = words(run("policy", policy, columns=120))
-    assert "Where the workload is contracts: a person must approve before anything is released." in shown
+    assert (
+        "Where the workload is contracts: held until a person approves: no model is called, and Laneway has no way yet to approve it."
+        in shown
+    )
     assert "matter (merger, none) and pages (0 to 100)" in shown

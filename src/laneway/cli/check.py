@@ -16,7 +16,7 @@ from laneway.cli.certificate import certificate_options, certified, verified
 from laneway.cli.output import as_json, err, json_option, out, policy_argument
 from laneway.cli.test import read_cases
 from laneway.clock import today
-from laneway.errors import UsageError
+from laneway.errors import PolicyError, UsageError
 from laneway.policy import Policy
 from laneway.policy_cases import unmet
 from laneway.policy_file import load, parse
@@ -116,7 +116,7 @@ def _proved(policy: Policy, policy_path: Path, day: datetime.date, seconds: floa
     with Status("proving", console=err) as status:
         report = verify(policy, day, seconds=seconds, progress=lambda name: status.update(f"proving that {name}"))
         status.update("looking for repairs")
-        return repaired(policy, report, day, seconds=min(seconds, 5.0), failing=_cases(policy_path))
+        return repaired(policy, report, day, seconds=min(seconds, 5.0), failing=_cases(policy, policy_path))
 
 
 def _mended(policy: Policy, report: Report) -> Fixed | None:
@@ -129,15 +129,22 @@ def _mended(policy: Policy, report: Report) -> Fixed | None:
     return next((Fixed(policy, finding, repair) for finding, repair in every if repair.safe), None)
 
 
-def _cases(policy_path: Path) -> Failing:
-    """How many of the cases beside the policy fail under a changed one; none where there are no cases."""
-
-    def failing(policy: Policy) -> int:
+def _cases(policy: Policy, policy_path: Path) -> Failing:
+    """How many of the cases beside the policy fail under a changed one; none where there are no cases to read."""
+    if not policy_path.with_name("cases.yaml").exists():
+        return lambda _: 0
+    try:
         suite = read_cases(policy, policy_path, None)
-        seen = rehearse(policy, suite.cases, suite.today or today())
+    except PolicyError as error:
+        err.print(f"note: repairs are not held against the cases, as these cannot be read: {error.problems[0]}",
+                  style="yellow", soft_wrap=True)  # fmt: skip
+        return lambda _: 0
+
+    def failing(changed: Policy) -> int:
+        seen = rehearse(changed, suite.cases, suite.today or today())
         return sum(bool(unmet(case, found)) for case, found in zip(suite.cases, seen, strict=True))
 
-    return failing if policy_path.with_name("cases.yaml").exists() else lambda _: 0
+    return failing
 
 
 def _print_fixed(fixed: Fixed) -> None:
@@ -168,5 +175,12 @@ def _print_parts(head: Text, parts: tuple[tuple[str, str], ...], console: Consol
     table.add_column(min_width=9, no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in parts:
-        table.add_row(Text(f"  {label}", style="dim"), Text(text))
+        if label != _COMMAND:
+            table.add_row(Text(f"  {label}", style="dim"), Text(text))
     console.print(table)
+    for label, text in parts:
+        if label == _COMMAND:  # in one line, to be copied
+            console.print(Text.assemble((f"  {label}  ", "dim"), text), soft_wrap=True)
+
+
+_COMMAND = "see it"

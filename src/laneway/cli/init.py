@@ -48,10 +48,8 @@ def init(directory: Path, by: str | None, force: bool, json_: bool) -> None:
               + ("(set)" if has_key else "(NOT set: the lane stays closed until it is)"), soft_wrap=True)  # fmt: skip
     whose = "" if by else " (the name of this account; sign with your own by --by NAME)"
     out.print(f"waiver: for 30 days, by {signed}{whose}", soft_wrap=True)
-    path = written[0]
-    out.print(
-        f"\nNext:\n  laneway explain --policy {path} --all\n  laneway test {path}\n  laneway serve --policy {path}"
-    )
+    verbs = ("explain --policy {} --all", "check {}", "test {}", "serve --policy {}")
+    out.print("\nNext:\n" + "\n".join(f"  laneway {verb.format(written[0])}" for verb in verbs), soft_wrap=True)
 
 
 def _account() -> str:

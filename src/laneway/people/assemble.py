@@ -22,6 +22,13 @@ from laneway.proof.verify import PROPERTIES, Report
 
 __all__ = ["document", "document_json"]
 
+_LIMITS = (
+    "What is proved is what the rules do with what is stated. Not proved: that clients label truly (names, addresses and "
+    "diagnoses are not detected), that lanes run where they are said to, or that prices are right. Nothing here is legal "
+    "advice."
+)
+_HELD = "held until a person approves: no model is called, and Laneway has no way yet to approve it"
+
 
 def document(policy: Policy, report: Report, today: datetime.date, *, seconds: float = 60) -> Document:
     """The document for `policy`, of which `report` was proved on `today`."""
@@ -102,7 +109,7 @@ class _Writer:
         seal = told.get(approval.hash, Cell("sentences or rules have changed since the approval", "bad"))
         late = Cell(f"{due}", "warn" if due < self.today else "", _days_to(due, self.today))
         return Section("approval", "Approval", (), table(
-            ("approved by", "on", "to be read again by", "unchanged since"),
+            ("approved by", "on", "to be read again by", "since then"),
             [(approval.by, str(approval.on), late, seal)],
         ))  # fmt: skip
 
@@ -115,7 +122,7 @@ class _Writer:
              f"{finding.message}.", finding.remedy)
             for finding in self.report.findings
         ]  # fmt: skip
-        lead = (proved,) if rows else (proved, "Nothing is open.")
+        lead = (proved, _LIMITS) if rows else (proved, "No errors and no warnings.", _LIMITS)
         return Section(
             "findings", "What is proved, and what is open", lead, table(("kind", "where", "what", "remedy"), rows)
         )
@@ -213,7 +220,8 @@ class _Writer:
             self._named("what is found in the text", self.policy.detect.says, self.plain.detect(self.policy.detect)),
         ]
         lead = (f"From the most to the least sensitive: {', '.join(self.classes)}.",
-                "A client's label, the workload and what is found in the text only ever raise a request.")  # fmt: skip
+                "A client's label or the workload takes the place of the class for unlabelled requests; among label, "
+                "workload and what is found in the text the highest counts.")  # fmt: skip
         return Section("classes", "Classes of data", lead, table(("case", *_RULE[1:]), rows))
 
     def workloads(self) -> Section:
@@ -292,7 +300,11 @@ class _Writer:
         for i, review in enumerate(self.policy.reviews):
             held = review.release == "after-approval"
             where = self.plain.where(review.when, i, unknown_counts=held)
-            does = "a person must approve before anything is released" if held else "no approval is needed"
+            does = (
+                "held until a person approves: no model is called, and Laneway has no way yet to approve it"
+                if held
+                else "no approval is needed"
+            )
             rows.append(self._rule(review, f"{where}: {does}."))
         lead = ("The first that fits decides.",) if rows else ("No request waits for a person's approval.",)
         return Section("reviews", "What a person must approve", lead, table(_RULE, rows))

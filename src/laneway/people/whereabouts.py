@@ -74,7 +74,9 @@ class Whereabouts:
                 Cell(_BASES[lane.transfer]) if lane.transfer else Cell("none is stated", "bad"))  # fmt: skip
             return f"it runs or stores {_at(outside)}", basis
         if lane.owner is not None and lane.owner - EEA:
-            return f"its company is {_at(lane.owner)}, though the lane is not", Cell("none needed while it stays there")
+            return f"its company is {_at(lane.owner)}, though the lane is not", Cell(
+                "none stated; the lane stays in the EEA"
+            )
         return None
 
     def distance(self, lane: Lane) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from itertools import takewhile
@@ -56,7 +57,7 @@ def tell(policy: Policy, finding: Finding) -> Told:
         parts.append(("says", f'"{finding.says}"'))
     seen = finding.witness
     if seen is not None:
-        parts.append(("request", described(seen.flags)))
+        parts.append(("request", _request(seen)))
         if seen.down:
             parts.append(("outage", f"{', '.join(seen.down)} down"))
         parts += [("path" if i == 0 else "", step) for i, step in enumerate(_path(policy, finding, seen))]
@@ -65,6 +66,9 @@ def tell(policy: Policy, finding: Finding) -> Told:
     for repair in finding.repairs[:1]:
         parts.append(("repair", repair.says + (" (safe: `laneway check --fix` writes it)" if repair.safe else "")))
         parts += [("", line) for line in changed_lines(policy, repair)]
+        other = next((each.says for each in finding.repairs if each.safe), "")
+        if other and not repair.safe:
+            parts.append(("", f"`laneway check --fix` would write another, which is safe: {other}"))
     if seen is not None:
         parts.append(("see it", command(policy, seen.flags, seen.down)))
     place = f"{policy.file}:{finding.line}" if finding.line else policy.file
@@ -79,11 +83,13 @@ def changed_lines(policy: Policy, repair: Repair) -> list[str]:
         cut = max(0, shared - 40) if len(max(lines, key=len)) > _WIDTH else 0
         lines = [f"{line[:2]}…{line[2 + cut :]}" if cut else line for line in lines]
     shown = lines if len(lines) <= _LINES else [*lines[: _LINES - 1], f"… {len(lines) - _LINES + 1} lines more"]
-    most = _WIDTH if len(shown) > 3 else 2 * _WIDTH
+    shown = [_SENTENCE.sub("says: …, ", line) if len(line) > _WIDTH else line for line in shown]
+    most = _WIDTH if len(shown) > _LINES - 1 else 2 * _WIDTH
     return [line if len(line) <= most else f"{line[: most - 1]}…" for line in shown]
 
 
 _WIDTH, _LINES = 68, 5
+_SENTENCE = re.compile(r'says: (?:"[^"]*"|[^,}]*), ')
 
 
 def command(policy: Policy, flags: tuple[str, ...], down: tuple[str, ...]) -> str:
@@ -97,6 +103,12 @@ def described(flags: tuple[str, ...]) -> str:
     pairs = zip(flags[::2], flags[1::2], strict=True)
     facts = [f"{flag[2:]} {value}" if flag != "--fact" else value.replace("=", " ") for flag, value in pairs]
     return ", ".join(facts) or "any request without labels"
+
+
+def _request(seen: Witness) -> str:
+    """The request, and its class where nothing but the policy's default gives it."""
+    usual = "" if "--sensitivity" in seen.flags else f" (which makes it {seen.signals.sensitivity})"
+    return described(seen.flags) + usual
 
 
 def _path(policy: Policy, finding: Finding, seen: Witness) -> list[str]:
