@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from laneway.cli.output import as_json, err, grid, json_option, out, styled
+from laneway.cli.output import as_json, err, grid, json_option, out, print_table, styled
 from laneway.cli.review import print_review, read_review
 from laneway.cli.why import print_story
 from laneway.demo.play import Played, own_service, play
@@ -49,7 +50,7 @@ def demo(directory: Path, json_: bool) -> None:
         return
     out.print("home: SmolLM2-135M-Instruct, a real model on this machine (it proves plumbing, not quality)")
     out.print(f"premium: {premium}\n")
-    out.print(_table(played))
+    print_table(_table(played))
     out.print()
     out.print(_legend(played))
     log = directory / "laneway.db"
@@ -65,7 +66,15 @@ def demo(directory: Path, json_: bool) -> None:
     policy = directory / "laneway.yaml"
     for command in (f"laneway why --policy {policy} {played[-1].id}", f"laneway explain --policy {policy} --all",
                     f"laneway log --policy {policy} verify", "laneway init my-policy"):  # fmt: skip
-        out.print(f"  {command}", soft_wrap=True)
+        out.print(f"  {command.replace('laneway', _this(), 1)}", soft_wrap=True)
+
+
+def _this() -> str:
+    """How this command was called, as it may not be on the path."""
+    called = Path(sys.argv[0])
+    if called.name != "laneway":
+        return "laneway"
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
 
 
 def _screen(rows: list[Played], what: str) -> Table:

@@ -43,8 +43,8 @@ REQUESTS = (
         "not assign or sublet the premises without consent."),
     Scene("health", "blood pressure (stream)",
         "What is systolic blood pressure? Answer in one sentence.", stream=True),
-    Scene("health", "summary for a patient",
-        "Summarise in one sentence for a patient: Hand washing reduced the rate of respiratory infections by 21% "
+    Scene("health", "summary of a study",
+        "Summarise in one sentence for the public: Hand washing reduced the rate of respiratory infections by 21% "
         "in a study of 5,000 households."),
     Scene("health", "trial result (high stakes)",
         "Summarise in one sentence: In a trial of 1,200 adults, drug X lowered blood pressure more than placebo. "

@@ -23,9 +23,9 @@ from laneway.proof.verify import PROPERTIES, Report
 __all__ = ["document", "document_json"]
 
 _LIMITS = (
-    "What is proved is what the rules do with what is stated. Not proved: that clients label truly (names, addresses and "
-    "diagnoses are not detected), that lanes run where they are said to, or that prices are right. Nothing here is legal "
-    "advice."
+    "What is proved is what the rules do with what is stated. Not proved: that clients label truly (names, addresses "
+    "and diagnoses are not detected), that lanes run where they are said to, or that prices are right. Nothing here is "
+    "legal advice."
 )
 _HELD = "held until a person approves: no model is called, and Laneway has no way yet to approve it"
 
