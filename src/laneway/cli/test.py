@@ -167,7 +167,7 @@ def _print_summary(suite: Suite, results: list[_Result], reached: Coverage, bar:
         message = f"no case of {suite.file} was run, and that proves nothing; write one, or select another with -k"
         err.print(message, style="bold red", soft_wrap=True)
         return
-    if reached.uncovered:
+    if reached.uncovered and (len(results) == len(suite.cases) or reached.percent < bar):  # not of a selection
         out.print(f"No {'passing ' * any(r.unmet for r in results)}case cites:", style="yellow")
         out.print(_uncovered(reached))
     failed = sum(bool(result.unmet) for result in results)
