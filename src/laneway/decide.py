@@ -154,7 +154,14 @@ def _shut(
         if limited is not None:
             return limited
     if ask.pin and ask.pin != lane.name:
-        return Reason("pinned", "request", "model", f"the client asked for {ask.pin} alone", "", lane.name)
+        return Reason(
+            "pinned",
+            "request",
+            "model",
+            f"{lane.name} is left out, as the client asked for lane/{ask.pin} alone",
+            "",
+            lane.name,
+        )
     if lane.name in facts.closed:
         return Reason("closed", "lanes", "", facts.closed[lane.name], "", lane.name)
     return _incapable(lane, signals)
@@ -283,7 +290,8 @@ def _plan(
     if pin:  # a pin picks from what the route names and adds nothing to it
         ranked = tuple(name for name in ranked if name == pin)
     if not ranked:
-        nothing = _reason("no-lane", route, because, f"no lane is left for this request ({words})")
+        wanted = f"lane/{pin}, which the client asked for alone, is not left" if pin else f"no lane is left ({words})"
+        nothing = _reason("no-lane", route, because, wanted)
         return _Plan((), (), "refuse", (nothing,), _left_out(open_, (), nothing))
     first = ranked[0]
     chosen = _reason("route", route, because, f"{first} is tried first ({words})", first)
