@@ -154,14 +154,8 @@ def _shut(
         if limited is not None:
             return limited
     if ask.pin and ask.pin != lane.name:
-        return Reason(
-            "pinned",
-            "request",
-            "model",
-            f"{lane.name} is left out, as the client asked for lane/{ask.pin} alone",
-            "",
-            lane.name,
-        )
+        effect = f"{lane.name} is left out, as the client asked for lane/{ask.pin} alone"
+        return Reason("pinned", "request", "model", effect, "", lane.name)
     if lane.name in facts.closed:
         return Reason("closed", "lanes", "", facts.closed[lane.name], "", lane.name)
     return _incapable(lane, signals)
