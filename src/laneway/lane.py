@@ -12,7 +12,7 @@ from typing import Literal
 
 from laneway.regions import ADEQUATE, DEVICE, EEA
 
-__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Zone", "cloud_backed", "plain"]
+__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Zone", "cloud_backed", "exact", "plain"]
 
 Kind = Literal["local", "private", "managed-open", "premium"]
 KINDS = ("local", "private", "managed-open", "premium")
@@ -140,6 +140,11 @@ class Zone:
 def cloud_backed(model: str) -> bool:
     """True for a model that a local server hands on to its maker's cloud (Ollama's `-cloud` names)."""
     return model.lower().endswith(("-cloud", ":cloud"))
+
+
+def exact(number: float) -> str:
+    """A number as clients and policy files write it: up to nine decimals, no exponent."""
+    return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
 def plain(amount: float) -> str:

@@ -18,6 +18,7 @@ from laneway.decision import Decision
 from laneway.describe import BARE, LABELS
 from laneway.errors import shown
 from laneway.explain import all_lanes, kind
+from laneway.lane import exact
 from laneway.policy import Gate, Policy, Rule
 from laneway.regions import region
 from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
@@ -247,7 +248,7 @@ def _country(node: Node, reading: Reading) -> str:
 
 def _label(value: str | float) -> str:
     """As a client writes it: numbers without an exponent."""
-    return value if isinstance(value, str) else f"{value:.9f}".rstrip("0").rstrip(".")
+    return value if isinstance(value, str) else exact(value)
 
 
 def unmet(case: Case, seen: Seen) -> tuple[Unmet, ...]:

@@ -19,7 +19,7 @@ import msgspec
 from laneway.decide import decide
 from laneway.describe import described
 from laneway.errors import LaneError, RequestError
-from laneway.facts import Facts
+from laneway.facts import Facts, down
 from laneway.gateway import Active, Gateway, Stopped
 from laneway.lane import Lane
 from laneway.policy import Policy
@@ -54,12 +54,7 @@ def _decided(policy: Policy, case: Case, today: datetime.date) -> Seen:
         ask, signals = _asked(policy, case)
     except RequestError as error:
         return Seen(error=f"{error.code}: {error}")
-    return Seen(signals=signals, decision=decide(policy, ask, signals, Facts(today=today, closed=_closed(case))))
-
-
-def _closed(case: Case) -> dict[str, str]:
-    """The lanes that are out, each with why."""
-    return {lane: f"{lane} is down" for lane in case.down}
+    return Seen(signals=signals, decision=decide(policy, ask, signals, Facts(today=today, closed=down(case.down))))
 
 
 async def _served(policy: Policy, case: Case, seen: Seen, today: datetime.date, log: Log) -> Seen:
@@ -70,7 +65,7 @@ async def _served(policy: Policy, case: Case, seen: Seen, today: datetime.date, 
         company.request = request
         return described(policy, request, case.stated, bare=case.bare)
 
-    gateway = Gateway(log, Active(policy, company, _closed(case)), classify=classify, today=lambda: today)
+    gateway = Gateway(log, Active(policy, company, down(case.down)), classify=classify, today=lambda: today)
     client, code = _Client(), ""
     try:
         await gateway.chat(case.body, case.headers, client)

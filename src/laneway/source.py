@@ -1,4 +1,4 @@
-"""source: the text of a policy or of its cases, from a file and back into it."""
+"""source: the text of a policy or of its cases, from a file and back into it; and files replaced in one step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from laneway.errors import PolicyError, Problem, UsageError
 from laneway.yaml_nodes import MAX_BYTES
 
-__all__ = ["read_source", "write_source"]
+__all__ = ["read_source", "replace_file", "write_source"]
 
 
 def read_source(path: Path, remedy: str) -> str:
@@ -31,13 +31,18 @@ def write_source(path: Path, old: str, new: str) -> None:
     path = path.resolve()
     if path.read_bytes() != old.encode():
         raise UsageError(f"{path} changed while it was being proved, so that nothing was written; run this again")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    replace_file(path, new.encode(), path.stat().st_mode)
+
+
+def replace_file(path: Path, data: bytes, mode: int) -> None:
+    """`data` into the file whole or not at all, on disk before it is there by name."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(new.encode())
+            file.write(data)
             file.flush()
-            os.fsync(handle)
-        Path(name).chmod(path.stat().st_mode)
-        Path(name).replace(path)
+            os.fsync(file.fileno())
+        Path(draft).chmod(mode)
+        Path(draft).replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        Path(draft).unlink(missing_ok=True)

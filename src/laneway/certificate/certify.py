@@ -40,7 +40,7 @@ def certify(policy: Policy, report: Report, today: datetime.date, seconds: float
 
 
 def _reached(subject: Subject, data_class: str) -> dict[str, tuple[Hop, ...]]:
-    of = subject.space.cell_in("sensitivity", lambda value: value == data_class)
+    of = subject.space.having("sensitivity", data_class)
     reach = subject.reach
     ways: dict[Hop, dict[str, Formula]] = {
         "first": reach.first, "fallback": reach.fallback, "escalation": reach.escalation,

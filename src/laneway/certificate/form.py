@@ -8,8 +8,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +15,7 @@ import msgspec
 
 from laneway.errors import LanewayError, shown
 from laneway.signals import Difficulty, Latency, Signals, Stakes
+from laneway.source import replace_file
 
 __all__ = ["HOPS", "Certificate", "CertificateError", "Example", "Hop", "Kept", "Witnesses", "read", "sealed", "write"]
 
@@ -126,13 +125,5 @@ def _no_number(name: str) -> None:
 
 def write(certificate: Certificate, path: Path) -> None:
     """Put the certificate into the file, whole or not at all."""
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(certificate), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).chmod(0o644)  # a certificate is to be shown around
-        Path(draft).replace(path)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    data = msgspec.json.format(msgspec.json.encode(certificate), indent=2) + b"\n"
+    replace_file(path, data, 0o644)  # a certificate is to be shown around

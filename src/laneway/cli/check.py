@@ -64,7 +64,7 @@ def check(
     if fallen:
         if fix:
             raise UsageError("--without asks a question, and --fix writes: use one of them")
-        ctx.exit(_asked(policy, fallen, seconds, json_=json_))
+        ctx.exit(_asked(policy, fallen, day, seconds, json_=json_))
     started = time.monotonic()
     report = _proved(policy, policy_path, day, seconds)
     fixed, before = list[Fixed](), policy.text
@@ -88,12 +88,10 @@ def check(
     ctx.exit(0 if good else 6)
 
 
-def _asked(policy: Policy, fallen: tuple[str, ...], seconds: float, *, json_: bool) -> int:
+def _asked(policy: Policy, fallen: tuple[str, ...], day: datetime.date, seconds: float, *, json_: bool) -> int:
     """Tell what is lost without guarantees; 0, as it is a question, unless the policy is broken as it stands."""
-    lost, broken = (
-        without(policy, fallen, today(), seconds=seconds),
-        not verify(policy, today(), seconds=seconds).proved,
-    )
+    lost = without(policy, fallen, day, seconds=seconds)
+    broken = not verify(policy, day, seconds=seconds).proved
     if json_:
         as_json(lost_json(policy, lost))
     else:

@@ -21,7 +21,7 @@ from laneway.decision import Decision, Reason, Route
 from laneway.describe import BARE, LABELS, described
 from laneway.errors import RequestError, UsageError, did_you_mean, shown
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
-from laneway.facts import Facts
+from laneway.facts import Facts, down
 from laneway.gate import check_schema
 from laneway.policy import Policy
 from laneway.policy_cases import Case
@@ -67,9 +67,9 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     """
     policy = load(policy_path)
     day, case = _case(policy, policy_path, flags)
-    closed = {_known("--down", lane, tuple(policy.lanes)): f"{lane} is down" for lane in flags["down"]}
-    closed |= {lane: f"{lane} is down" for lane in (case.down if case else ())}
-    facts, notes = Facts(today=day, closed=closed), _notes(policy)
+    out_of_use = [_known("--down", lane, tuple(policy.lanes)) for lane in flags["down"]]
+    facts = Facts(today=day, closed=down((*out_of_use, *(case.down if case else ()))))
+    notes = _notes(policy)
     if all_:
         _print_table(policy, facts, notes, json_=json_)
         return

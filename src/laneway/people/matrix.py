@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
-from laneway.decide import DEFAULT_OUTPUT
 from laneway.policy import Ranking
 from laneway.proof.finding import Subject
-from laneway.proof.space import Formula, Neg, both, either
+from laneway.proof.space import Formula, Neg, both, dearness, either
 from laneway.wall import walled
 
 __all__ = ["Matrix", "Use", "Way"]
@@ -40,7 +39,7 @@ class Matrix:
 
     def of_class(self, data_class: str) -> Formula:
         """The class's requests."""
-        return self.subject.space.cell_in("sensitivity", lambda v: v == data_class)
+        return self.subject.space.having("sensitivity", data_class)
 
     def use(self, data_class: str, lane: str) -> Use:
         """How the class may use the lane: the nearest way that some request of it has."""
@@ -96,14 +95,11 @@ class Matrix:
                 return other not in ranked or (lane in ranked and self._ahead(lane, other, after, ()))
         if word == "fastest" or (word == "next" and after):
             return rank[lane] < rank[other]
-        return all(self._cost(lane, tokens) < self._cost(other, tokens) for tokens in (0, 1 << 40))
+        cost = partial(dearness, self.policy)
+        return all(cost(lane, tokens) < cost(other, tokens) for tokens in (0, 1 << 40))
 
     def _classes(self, lane: str) -> int:
         return sum(lane in row.admitted for row in walled(self.policy, self.subject.today).values())
-
-    def _cost(self, name: str, tokens: int) -> tuple[float, int]:
-        cost = self.policy.lanes[name].cost(tokens, DEFAULT_OUTPUT)
-        return float("inf") if cost is None else cost, self.policy.rank[name]
 
     def taking_over(self, data_class: str, down: str) -> tuple[str, ...]:
         """What follows when `down` fails a request of the class that began there: lanes, `hold`, `refuse`; or ()."""

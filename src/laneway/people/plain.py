@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from laneway.condition import All, Always, Any, Condition, Not, Test
-from laneway.lane import Lane, Zone
+from laneway.lane import Lane, Zone, exact
 from laneway.policy import Detect, Gate, Must, Policy, Ranking, Unlabelled, Workload
 from laneway.regions import DEVICE, SETS
 
@@ -85,7 +85,7 @@ class Plain:
 
     def money(self, amount: float) -> str:
         """`0.4 EUR`."""
-        return f"{amount:.9f}".rstrip("0").rstrip(".") + f" {self.policy.currency}"
+        return f"{exact(amount)} {self.policy.currency}"
 
     # conditions
 

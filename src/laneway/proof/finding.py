@@ -15,7 +15,8 @@ from typing import Literal
 
 from laneway.decide import decide
 from laneway.decision import Decision, Route
-from laneway.facts import Facts
+from laneway.facts import Facts, down
+from laneway.lane import exact
 from laneway.policy import Policy
 from laneway.proof import stated
 from laneway.proof.oracle import Oracle
@@ -123,17 +124,9 @@ def _workload(space: Space, cell: Cell) -> str | None:
 
 def _usual(space: Space, name: str | None) -> dict[str, Value]:
     """What each fact is where a client names the workload `name`, or none, and says nothing else."""
-    policy = space.policies[0]
-    workload, default = policy.workloads.get(name or ""), policy.unlabelled
-    difficulty = (workload and workload.difficulty) or default.difficulty
-    usual: dict[str, Value] = {
-        "sensitivity": (workload and workload.sensitivity) or default.sensitivity,
-        "difficulty": "routine" if difficulty == "auto" else difficulty,
-        "stakes": (workload and workload.stakes) or default.stakes,
-        "latency": (workload and workload.latency) or default.latency,
-        "ceiling": default.ceiling if workload is None or workload.ceiling is None else workload.ceiling,
-        "tokens": 0, "needs": (), "workload": None, "team": None, "region": None,
-    }  # fmt: skip
+    silent = {fact: stated.read(space.policies[0], fact, None, name) for fact in stated.READ}
+    usual: dict[str, Value] = silent | {"tokens": 0, "needs": (), "workload": None, "team": None, "region": None}
+    usual["difficulty"] = usual["difficulty"] or "routine"  # as a request without a text is found to be
     if space.compared:  # what a client states: each policy makes of it what it makes
         usual |= {"difficulty": "routine", "stakes": "normal", "ceiling": None}
         usual |= {fact: None for fact in ("sensitivity", "latency") if None in space.dimensions[space.index[fact]].cell}
@@ -157,7 +150,7 @@ def flags(space: Space, values: Mapping[str, Value]) -> Iterator[str]:
 def _shown(value: str | float | tuple[str, ...]) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
-    return f"{value:.9f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return exact(value) if isinstance(value, float) else str(value)
 
 
 def called(policy: Policy, decision: Decision) -> frozenset[str]:
@@ -170,7 +163,7 @@ def called(policy: Policy, decision: Decision) -> frozenset[str]:
 
 def without(lanes: Iterable[str], today: datetime.date) -> Facts:
     """A day on which these lanes are out."""
-    return Facts(today=today, closed={lane: f"{lane} is down" for lane in lanes})
+    return Facts(today=today, closed=down(lanes))
 
 
 def outage(policy: Policy, signals: Signals, lane: str, today: datetime.date) -> tuple[str, ...]:

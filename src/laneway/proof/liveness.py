@@ -8,8 +8,8 @@ from dataclasses import replace
 from laneway.decide import affordable
 from laneway.policy import Limit, Policy, Ranking, Review, Rule
 from laneway.proof.finding import Finding, Subject
-from laneway.proof.reach import Reach
-from laneway.proof.space import TRUE, Formula, Neg, Reading, both, either, signals_of
+from laneway.proof.reach import Reach, reading_of
+from laneway.proof.space import TRUE, Formula, Neg, both, either, signals_of
 from laneway.signals import Ask, Signals
 from laneway.wall import walled
 
@@ -32,7 +32,7 @@ def decided(subject: Subject) -> Iterator[Finding]:
 
 def _served(subject: Subject, data_class: str) -> Iterator[Finding]:
     policy, reach = subject.policy, subject.reach
-    of_class = subject.space.cell_in("sensitivity", lambda v: v == data_class)
+    of_class = subject.space.having("sensitivity", data_class)
     grants = [grant for grant in policy.grants if data_class in grant.classes]
     if any(not grant.zones for grant in grants):
         return  # no lane, and said so
@@ -104,7 +104,7 @@ def _dead(
     for i, (rule, first) in enumerate(zip(rules, firsts, strict=True)):
         if not subject.empty(first, matters):
             continue
-        own = subject.space.formula(rule.when, _reading(rule))
+        own = subject.reach.meets(rule)
         if subject.empty(own):
             why, remedy = "no request can meet its condition", "mend the condition, or delete the rule"
         elif not subject.empty(first):
@@ -133,11 +133,7 @@ def _shadows(subject: Subject, own: Formula, rules: Sequence[Rule], firsts: Sequ
 
 
 def _takes(rule: Rule, signals: Signals) -> bool:
-    return (rule.possibly if _reading(rule) == "possibly" else rule.surely)(signals)
-
-
-def _reading(rule: Rule) -> Reading:
-    return "possibly" if isinstance(rule, Review) and rule.release == "after-approval" else "surely"
+    return (rule.possibly if reading_of(rule) == "possibly" else rule.surely)(signals)
 
 
 def bounded(subject: Subject) -> Iterator[Finding]:

@@ -8,15 +8,15 @@ where some outage of the others leads to it. What happens after an approval coun
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from laneway.lane import Lane
-from laneway.policy import Limit, Policy, Ranking, Review
+from laneway.policy import Limit, Policy, Ranking, Review, Rule
 from laneway.proof.space import FALSE, TRUE, Formula, Reading, Space, both, either, negation
 from laneway.wall import walled
 
-__all__ = ["RANKINGS", "Reach"]
+__all__ = ["RANKINGS", "Reach", "reading_of"]
 
 RANKINGS = frozenset({"cheapest", "safest", "strongest", "fastest", "next"})
 """Words that pick from what the wall left; a policy that uses one can never name a forbidden lane by it."""
@@ -29,31 +29,26 @@ class Reach:
         self.policy, self.space, self.today = policy, space, today
         self.routed = self._firsts(policy.routes)
         self.falls = self._firsts(policy.fallbacks)
-        self.unrouted = self._none_of(policy.routes)
+        self.unrouted = negation(either(self.meets(rule) for rule in policy.routes))
 
-    def _firsts(self, rules: tuple[Ranking, ...]) -> list[Formula]:
+    def meets(self, rule: Rule) -> Formula:
+        """The requests that meet the rule's condition, as the rule reads what is unknown."""
+        return self.space.formula(rule.when, reading_of(rule))
+
+    def _firsts(self, rules: Sequence[Rule]) -> list[Formula]:
         """For each rule the requests whose first match it is."""
         firsts: list[Formula] = []
         before: Formula = TRUE
         for rule in rules:
-            holds = self.space.formula(rule.when, "surely")
+            holds = self.meets(rule)
             firsts.append(both(before, holds))
             before = both(before, negation(holds))
         return firsts
-
-    def _none_of(self, rules: tuple[Ranking, ...]) -> Formula:
-        return negation(either(self.space.formula(rule.when, "surely") for rule in rules))
 
     @cached_property
     def reviewed(self) -> list[Formula]:
         """For each review the requests that it decides: freed by a sure `now`, else held on suspicion."""
-        firsts: list[Formula] = []
-        before: Formula = TRUE
-        for review in self.policy.reviews:
-            holds = self.space.formula(review.when, _review_reading(review))
-            firsts.append(both(before, holds))
-            before = both(before, negation(holds))
-        return firsts
+        return self._firsts(self.policy.reviews)
 
     @cached_property
     def held(self) -> Formula:
@@ -171,5 +166,6 @@ class Reach:
         return {lane: either(hop[lane] for hop in hops) for lane in self.policy.lanes}
 
 
-def _review_reading(review: Review) -> Reading:
-    return "possibly" if review.release == "after-approval" else "surely"
+def reading_of(rule: Rule) -> Reading:
+    """How a rule of a list reads an unknown fact: a review that holds takes it for yes, every other for no."""
+    return "possibly" if isinstance(rule, Review) and rule.release == "after-approval" else "surely"

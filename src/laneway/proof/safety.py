@@ -132,7 +132,7 @@ def monotone(subject: Subject) -> Iterator[Finding]:
     for lane, allowed in subject.reach.allowed.items():
         for lower, higher in itertools.pairwise(classes):
             below, above = _at(subject.space, allowed, lower), _at(subject.space, allowed, higher)
-            of_higher = subject.space.cell_in("sensitivity", lambda v, c=higher: v == c)  # type: ignore[misc]
+            of_higher = subject.space.having("sensitivity", higher)
             seen = subject.shown(of_higher, above, Neg(below))
             if seen is not None:
                 lesser = msgspec.structs.replace(seen.signals, sensitivity=lower)

@@ -25,7 +25,7 @@ from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
 
 __all__ = [
     "FALSE", "TRUE", "And", "Cell", "Dimension", "Formula", "In", "Neg", "Or", "Reading", "Space", "Value",
-    "both", "cheapest", "conditions", "either", "negation", "signals_of",
+    "both", "cheapest", "conditions", "dearness", "either", "negation", "signals_of",
 ]  # fmt: skip
 
 Reading = Literal["surely", "possibly"]
@@ -192,12 +192,13 @@ class Space:
 
 def cheapest(policy: Policy, tokens: float) -> tuple[str, ...]:
     """Every lane by the price of so many input tokens, the weaker first where two cost the same."""
+    return tuple(sorted(policy.lanes, key=lambda name: dearness(policy, name, tokens)))
 
-    def cost(name: str) -> tuple[float, int]:
-        price = policy.lanes[name].price
-        return float("inf") if price is None else price.cost(int(tokens), DEFAULT_OUTPUT), policy.rank[name]
 
-    return tuple(sorted(policy.lanes, key=cost))
+def dearness(policy: Policy, name: str, tokens: float) -> tuple[float, int]:
+    """What puts a lane behind another: its price for so many input tokens (unknown is dearest), then its strength."""
+    cost = policy.lanes[name].cost(int(tokens), DEFAULT_OUTPUT)
+    return float("inf") if cost is None else cost, policy.rank[name]
 
 
 def signals_of(space: Space, cell: Cell) -> Signals:

@@ -107,7 +107,7 @@ def _unwaived(policy: Policy, name: str) -> Policy:
 def _losses(before: Subject, after: Subject, lane: str) -> Iterator[Loss]:
     old, new = before.reach, after.reach
     for data_class in before.policy.classes:
-        of_class = before.space.cell_in("sensitivity", lambda v, c=data_class: v == c)  # type: ignore[misc]
+        of_class = before.space.having("sensitivity", data_class)
         lost = both(of_class, old.open[lane], Neg(new.open[lane]))
         if before.empty(lost):
             continue

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from laneway.decide import DEFAULT_OUTPUT
+from laneway.lane import exact
 from laneway.policy import Grant, Limit, Must
 from laneway.proof.finding import Finding, Subject
 from laneway.proof.reach import RANKINGS
 from laneway.proof.safety import meant
-from laneway.proof.space import Formula, Neg, both, either
+from laneway.proof.space import Formula, Neg, both, dearness, either
 from laneway.repair.edits import Edit, Repair, Source
 from laneway.yaml_nodes import Node
 
@@ -35,7 +36,7 @@ def _joined(when: _When, more: _When) -> _When:
 
 
 def _of_class(subject: Subject, data_class: str) -> Formula:
-    return subject.space.cell_in("sensitivity", lambda v: v == data_class)
+    return subject.space.having("sensitivity", data_class)
 
 
 def _from(subject: Subject, data_class: str) -> _When:
@@ -63,13 +64,9 @@ class _Words:
             elif instead:
                 kept += instead
             else:
-                kept += sorted((x for x in lanes if not shut(x)), key=self._dearness)
+                kept += sorted((x for x in lanes if not shut(x)), key=lambda x: dearness(self.subject.policy, x, 0))
         kept = list(dict.fromkeys(kept))
         return [*kept, self.stop] if self.stops or not kept or self.stop != "refuse" else kept
-
-    def _dearness(self, lane: str) -> tuple[float, int]:
-        cost = self.subject.policy.lanes[lane].cost(0, DEFAULT_OUTPUT)
-        return (float("inf") if cost is None else cost), self.subject.policy.rank[lane]
 
     def never(self, met: Formula) -> Callable[[str], bool]:
         """Whether a lane is shut to every request in the set."""
@@ -261,7 +258,7 @@ def _floors(subject: Subject, source: Source, when: _When) -> Iterator[Repair]:
 
 
 def _cheaper(subject: Subject, source: Source, most: float) -> Iterator[Repair]:
-    policy, ceiling = subject.policy, f"{most:.9f}".rstrip("0").rstrip(".")
+    policy, ceiling = subject.policy, exact(most)
     places = [("workloads", w.name) for w in policy.workloads.values() if w.ceiling is not None and w.ceiling > most]
     if policy.unlabelled.ceiling is None or policy.unlabelled.ceiling > most:
         places.insert(0, ("unlabelled",))  # type: ignore[arg-type]
