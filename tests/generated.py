@@ -106,16 +106,19 @@ def policies(draw: st.DrawFn) -> Policy:
 
     def rankings(key: str) -> tuple[Ranking, ...]:
         made = draw(st.lists(st.tuples(whens, ranking_words, st.sampled_from(["hold", "refuse"])), max_size=3))
+        made += draw(st.sampled_from([[(ALWAYS, ("cheapest",), "refuse")], []]))
         return tuple(
             Ranking(id=f"{key}[{i}]", says=f"{key} {i}", when=when, words=words, stop=stop)  # type: ignore[arg-type]
             for i, (when, words, stop) in enumerate(made)
         )
 
-    grants = draw(st.lists(st.tuples(st.sets(st.sampled_from(CLASSES), min_size=1), zones), max_size=5))
+    grants = draw(st.lists(st.tuples(st.sets(st.sampled_from(CLASSES), min_size=1), zones), max_size=4))
+    grants += draw(st.sampled_from([[({*CLASSES}, ("ours", "paid"))], []]))
     limits = draw(st.lists(st.tuples(conditions(), zones), max_size=1))
     reviews = draw(st.lists(conditions(), max_size=1))
     waivers = draw(st.lists(st.tuples(st.sets(st.sampled_from(LANES)), st.sampled_from([-1, 0, 9])), max_size=2))
-    weak = draw(ranking_words)
+    waivers += draw(st.sampled_from([[({*LANES}, 9)], []]))
+    weak, judge = draw(ranking_words), draw(st.one_of(st.just(()), ranking_words))
     return Policy(
         name="generated", text="", hash="", file="generated", currency="EUR", classes=CLASSES,
         unlabelled=Unlabelled(sensitivity="internal"), lanes=draw(lanes), strength=draw(st.permutations(LANES).map(tuple)),
@@ -125,7 +128,8 @@ def policies(draw: st.DrawFn) -> Policy:
         limits=tuple(Limit(id=f"limit[{i}]", says=f"limit {i}", when=c, zones=z) for i, (c, z) in enumerate(limits)),
         routes=rankings("routes"), fallbacks=rankings("fallbacks"),
         reviews=tuple(Review(id=f"reviews[{i}]", says=f"review {i}", when=c) for i, c in enumerate(reviews)),
-        gate=Gate(says="gate", checks=("empty",), weak=weak, weak_stop=draw(st.sampled_from(["hold", "refuse", "marked"])),
+        gate=Gate(says="gate", checks=("empty", "judge") if judge else ("empty",), judge=judge, weak=weak,
+                  weak_stop=draw(st.sampled_from(["hold", "refuse", "marked"])),
                   waivers=tuple(Waiver(id=f"gate.waiver[{i}]", says=f"waiver {i}", lanes=frozenset(names), by="DPO",
                                        until=TODAY + datetime.timedelta(days=days))
                                 for i, (names, days) in enumerate(waivers))),

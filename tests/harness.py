@@ -58,7 +58,7 @@ gate:
   says: A weak answer is redone once by a stronger lane.
   checks: [empty, cut-off, invalid-json, tool-call]
   waiver: {{lanes: [home, premium], until: {until}, by: Head of Platform}}
-  weak: [strongest, {on_weak}]
+  weak: [strongest, {on_weak}]{more_gate}
 deadlines: {{interactive: {{first_byte: {first_byte}, total: {total}}}}}
 fallbacks:
   - {{says: The next allowed lane takes over., then: [next, refuse]}}
@@ -75,6 +75,7 @@ def policy_text(home: str, premium: str, **changes: str) -> str:
         "total": "10s",
         "until": f"{TOMORROW}",
         "home_price": "0",
+        "more_gate": "",
     } | changes
     return POLICY.format(home=home, premium=premium, **values)
 

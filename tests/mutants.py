@@ -29,6 +29,7 @@ from laneway.store import Log
 
 __all__ = [
     "CLASSES",
+    "JUDGED",
     "KINDS",
     "PLACES",
     "SOUND",
@@ -112,6 +113,9 @@ must:
   - {{says: Salaries stay with us., never: {{workload: payroll, lane: {{name: [shared, premium]}}}}}}
   - {{says: What the board asks never goes to America., never: {{team: board, sensitivity: {{not: public}}, lane: {{name: premium}}}}}}
 """
+
+JUDGED = SOUND.replace("  weak: [strongest, refuse]", "  judge: safest\n  weak: [strongest, refuse]")
+"""The same policy with answers judged by a lane."""
 
 
 @dataclass(frozen=True)
@@ -375,6 +379,9 @@ def named() -> list[tuple[str, Edits]]:
              ("then: [ours, refuse]", "then"), ("then: [next, refuse]", "then"), ("weak: [strongest, refuse]", "weak"))  # fmt: skip
     for (rule, key), word in itertools.product(rules, words):
         made.append((f"`{key}` names a lane", ((rule, f"{key}: {word}"),)))
+    weak = "  weak: [strongest, refuse]"
+    for word in ("premium", "shared", "world", "eea", "outside", "[ours, world]", "[safest, premium]"):
+        made.append(("`judge` names a lane", ((weak, f"  judge: {word}\n{weak}"),)))
     return made
 
 

@@ -127,6 +127,7 @@ routes:
 gate:
   says: A doubtful answer is asked once more of a stronger lane, and otherwise a person decides.
   checks: [empty, cut-off, invalid-json, tool-call, refusal]
+  judge: [safest, strongest]
   evidence: {score: 0.85, confidence: 0.95}
   waiver:
     - {lanes: [home, rack, shared, premium], until: 2026-12-20, by: The head of platform, says: Until Christmas no lane needs evidence.}

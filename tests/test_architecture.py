@@ -50,6 +50,7 @@ LAYERS = """
     providers providers.scripted providers.http
     store.chain store.reader store.writer store
     serve
+    judge
     gateway
     rehearse
     server server.activation server.api server.app

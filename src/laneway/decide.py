@@ -36,21 +36,25 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
     if route is None:
         return Refuse(reasons=(_NO_ROUTE,), rejected=(*rejected, *_left_out(open_, (), _NO_ROUTE)))
     fallback = None if ask.pin else _first_match(policy.fallbacks, signals)
+    judging = _judging(standing, open_, ask, signals, facts) if policy.gate.judge else ()
     plan = _plan(
-        standing, open_, _by_speed(open_, facts), ask.pin,
+        standing, open_, judging, _by_speed(open_, facts), ask.pin,
         route, route.when.because(signals), fallback, fallback.when.because(signals) if fallback else (),
     )  # fmt: skip
     if not plan.lanes:
         return _no_lane(route, plan.reasons[0], (*rejected, *plan.left_out))
+    if ask.pin and plan.judge:  # a pin names who answers, so that those it leaves out may judge all the same
+        rejected = tuple(reason for reason in rejected if reason.lane not in plan.judge)
     review = _approval(policy, signals)
     if review is not None:
-        kept = (reason for reason in plan.reasons if reason.code not in ("fallback", "weak"))
+        kept = (reason for reason in plan.reasons if reason.code not in ("fallback", "weak", "judge"))
         return Hold(release="after-approval", reasons=(review, *kept), rejected=(*rejected, *plan.left_out))
     first, deadline = policy.lanes[plan.lanes[0]], policy.deadlines.get(signals.latency, _NO_DEADLINE)
     output = caps.get(first.name) or ask.max_output or first.limits.output or DEFAULT_OUTPUT
     return Route(
         lanes=plan.lanes,
         escalate=plan.escalate,
+        judge=plan.judge,
         on_failure=plan.on_failure,
         on_weak=policy.gate.weak_stop if policy.gate.checks else None,
         release="now",
@@ -143,6 +147,11 @@ def _usable(
         else:
             rejected.append(shut)
     return tuple(left), tuple(rejected), caps
+
+
+def _judging(standing: _Standing, open_: tuple[str, ...], ask: Ask, signals: Signals, facts: Facts) -> tuple[str, ...]:
+    """The lanes that may judge: those left open, and with a pin, which names who answers, those it left out."""
+    return _usable(standing, Ask(None, ask.max_output), signals, facts)[0] if ask.pin else open_
 
 
 def _shut(
@@ -267,6 +276,7 @@ class _Plan(NamedTuple):
 
     lanes: tuple[str, ...]
     escalate: tuple[str, ...]
+    judge: tuple[str, ...]
     on_failure: Stop
     reasons: Reasons
     left_out: Reasons
@@ -274,8 +284,9 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=8192)
 def _plan(
-    standing: _Standing, open_: tuple[str, ...], fastest: tuple[str, ...] | None, pin: str | None,
-    route: Ranking, because: tuple[str, ...], fallback: Ranking | None, fallback_because: tuple[str, ...],
+    standing: _Standing, open_: tuple[str, ...], judging: tuple[str, ...], fastest: tuple[str, ...] | None,
+    pin: str | None, route: Ranking, because: tuple[str, ...], fallback: Ranking | None,
+    fallback_because: tuple[str, ...],
 ) -> _Plan:  # fmt: skip
     """The plan over the lanes left open (cheapest first), by the route and the fallback that matched."""
     order = _Order(standing, open_, fastest)
@@ -286,7 +297,7 @@ def _plan(
     if not ranked:
         wanted = f"lane/{pin}, which the client asked for alone, is not left" if pin else f"no lane is left ({words})"
         nothing = _reason("no-lane", route, because, wanted)
-        return _Plan((), (), "refuse", (nothing,), _left_out(open_, (), nothing))
+        return _Plan((), (), (), "refuse", (nothing,), _left_out(open_, (), nothing))
     first = ranked[0]
     chosen = _reason("route", route, because, f"{first} is tried first ({words})", first)
     on_failure: Stop = "refuse" if fallback is None else fallback.stop
@@ -299,9 +310,13 @@ def _plan(
     if gate.checks and not pin:
         effect = f"if the answer is weak: {', then '.join((*escalate[:1], gate.weak_stop))}"
         reasons.append(Reason("weak", "gate", "", effect, gate.says))
-    planned = dict.fromkeys((*lanes, *escalate))
+    judge = _Order(standing, judging, None if pin else fastest).of(gate.judge)
+    if gate.judge:
+        effect = f"an answer is judged by {', else '.join(judge) or 'nobody, as no lane is left'}"
+        reasons.append(Reason("judge", "gate", "", effect, gate.says))
+    planned = dict.fromkeys((*lanes, *escalate, *judge))
     reasons += [reason for name in planned for reason in standing.reasons[name]]
-    return _Plan(lanes, escalate, on_failure, tuple(reasons), _left_out(open_, planned, chosen))
+    return _Plan(lanes, escalate, judge, on_failure, tuple(reasons), _left_out(open_, planned, chosen))
 
 
 def _fallback_reason(fallback: Ranking | None, because: tuple[str, ...], pin: str | None, effect: str) -> Reason:

@@ -36,14 +36,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
     """Call `lanes` in order: the first is tried, the rest only when the one before failed.
 
     `escalate`: lanes that may redo a weak answer, in order; only one stronger than the answering lane is
-    used, once. `on_failure` and `on_weak` say what happens when nothing is left; `on_weak` is None where
-    the policy checks no answer. `caps`: the most output tokens that the ceiling affords, by lane.
-    `estimated_cost`: worst case of the first lane, in the policy's currency, None where a price is unknown.
-    Deadlines in seconds, None for none.
+    used, once. `judge`: lanes that may judge an answer, in order, but never their own. `on_failure` and
+    `on_weak` say what happens when nothing is left; `on_weak` is None where the policy checks no answer.
+    `caps`: the most output tokens that the ceiling affords, by lane. `estimated_cost`: worst case of the first
+    lane, in the policy's currency, None where a price is unknown. Deadlines in seconds, None for none.
     """
 
     lanes: tuple[str, ...]
     escalate: tuple[str, ...]
+    judge: tuple[str, ...] = ()
     on_failure: Stop
     on_weak: OnWeak | None
     release: Release

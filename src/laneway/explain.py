@@ -59,6 +59,7 @@ def _plan(route: Route) -> dict[str, object]:
         "fallback": list(route.lanes[1:]),
         "on_failure": route.on_failure,
         "escalate": list(route.escalate),
+        "judge": list(route.judge),
         "on_weak": route.on_weak,
         "evidence": route.evidence,
         "first_byte": route.first_byte,
@@ -151,6 +152,8 @@ def attempt_line(attempt: Attempt, currency: str) -> str:
         parts.append(f"{attempt.tokens_in or 0} + {attempt.tokens_out} tokens")
     if attempt.cost is not None:
         parts.append(money(attempt.cost, currency))
+    if attempt.said is not None:
+        parts.append(f"says {attempt.said}")
     if attempt.verdict is not None:
         failed = f" ({', '.join(attempt.verdict.failed)})" if attempt.verdict.failed else ""
         parts.append(f"gate: {attempt.verdict.verdict}{failed}")

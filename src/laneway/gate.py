@@ -1,8 +1,8 @@
 """gate: an answer in, a Verdict out, with the names of the checks that failed.
 
-Checks are mechanical and run here, on this machine: nothing of the answer goes anywhere. What a weak
-answer leads to is the policy's `weak`, bounded to one escalation to a lane stronger than the one that
-answered. A verdict after release is recorded and changes nothing.
+Checks are mechanical and run here, on this machine: nothing of the answer goes anywhere; only `judge` asks
+a lane. What a weak answer leads to is the policy's `weak`, bounded to one escalation to a lane stronger than
+the one that answered. A verdict after release is recorded and changes nothing.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ import jsonschema_rs
 from laneway.answer import Answer
 from laneway.decision import Route
 from laneway.errors import RequestError
-from laneway.policy import Policy
+from laneway.policy import Gate, Policy
 from laneway.record import Verdict
 from laneway.request import Request
 
-__all__ = ["can_change", "check_schema", "escalation", "judge", "unmended"]
+__all__ = ["can_change", "check_schema", "escalation", "failing", "unmended", "verdict"]
 
 
-def judge(
-    policy: Policy, route: Route, request: Request, answer: Answer, *, released: bool, target: str | None
-) -> Verdict:
-    """What follows from `answer`; `target` is the lane that may still redo it, if any."""
-    failed = tuple(name for name in policy.gate.checks if _CHECKS[name](request, answer))
+def failing(gate: Gate, request: Request, answer: Answer) -> tuple[str, ...]:
+    """The mechanical checks that `answer` fails."""
+    return tuple(name for name in gate.checks if name in _CHECKS and _CHECKS[name](request, answer))
+
+
+def verdict(route: Route, failed: tuple[str, ...], *, released: bool, target: str | None) -> Verdict:
+    """What follows from the checks that failed; `target` is the lane that may still redo the answer, if any."""
     if not failed:
         return Verdict("pass", released=released)
     if released:

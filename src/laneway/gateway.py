@@ -24,7 +24,8 @@ from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.errors import GuardError, LaneError, LanewayError, LogError
 from laneway.facts import Facts
-from laneway.gate import check_schema, escalation, judge, unmended
+from laneway.gate import check_schema, escalation, unmended
+from laneway.judge import judged
 from laneway.policy import Policy
 from laneway.providers import Provider
 from laneway.record import Opening, Outcome, Status, Verdict
@@ -108,7 +109,7 @@ class Gateway:
             async with _kept_alive(run):
                 got = await serve(run, decision.lanes, "first", self.log)
                 target = escalation(policy, decision, got.lane, [a.lane for a in run.attempts])
-                verdict = self._judge(run, got, target)
+                verdict = await judged(run, got, target, self.log)
                 if target is not None and verdict.verdict == "escalate":
                     got, verdict = await self._escalate(run, got, verdict, target)
             await self._record(run, _STATUS[verdict.verdict], got.lane, verdict)
@@ -139,12 +140,6 @@ class Gateway:
             return self.classify(policy, request)
         return await asyncio.get_running_loop().run_in_executor(self._reader, self.classify, policy, request)
 
-    def _judge(self, run: Run, got: Got, target: str | None) -> Verdict:
-        released = got.released or run.policy.lanes[got.lane].gate_after
-        verdict = judge(run.policy, run.route, run.request, got.answer, released=released, target=target)
-        run.attempts[-1] = msgspec.structs.replace(run.attempts[-1], verdict=verdict)
-        return verdict
-
     async def _escalate(self, run: Run, weak: Got, verdict: Verdict, target: str) -> tuple[Got, Verdict]:
         """One stronger lane redoes a weak answer; where it fails, the weak answer ends as the policy says."""
         try:
@@ -153,7 +148,7 @@ class Gateway:
             if error.sent:
                 raise
             return weak, unmended(run.route, verdict.failed)
-        return got, self._judge(run, got, None)
+        return got, await judged(run, got, None, self.log)
 
     async def _record(
         self, run: Run, status: Status, lane: str | None, verdict: Verdict | None, code: str = ""

@@ -117,11 +117,15 @@ class Waiver(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Checks on the answer, the bar and its waivers, and what a weak answer leads to."""
+    """Checks on the answer, the bar and its waivers, and what a weak answer leads to.
+
+    `judge` names, by ranking words, lanes and zones, who may judge an answer; `checks` then holds `judge` too.
+    """
 
     says: str = ""
     line: int = 0
     checks: tuple[str, ...] = ()
+    judge: tuple[str, ...] = ()
     bar: Bar | None = None
     waivers: tuple[Waiver, ...] = ()
     weak: tuple[str, ...] = ()

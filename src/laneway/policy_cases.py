@@ -40,7 +40,7 @@ from laneway.yaml_nodes import (
 
 __all__ = ["ANSWERS", "DECISIONS", "ENDS", "Case", "Coverage", "Seen", "Suite", "Unmet", "coverage", "parse", "unmet"]
 
-ANSWERS = ("ok", "weak", "fail", "refusal")
+ANSWERS = ("ok", "weak", "doubtful", "fail", "refusal")
 DECISIONS = ("route", "hold", "refuse")
 _STATUSES = ("answered", "marked", "held", "refused", "failed", "invalid")
 _CODES = (
@@ -216,6 +216,8 @@ class _File:
         for lane, answer in made.items():
             if answer == "weak" and not self.policy.gate.checks:
                 reading.note(entries.nodes[lane], "no answer is weak, as the policy's gate has no `checks`")
+            if answer == "doubtful" and not self.policy.gate.judge:
+                reading.note(entries.nodes[lane], "no answer is doubtful, as the policy's gate names no `judge`")
         return {lane: answer for lane, answer in made.items() if answer is not None}
 
     def _expect(self, node: Node, reading: Reading) -> dict[str, Any]:

@@ -299,14 +299,19 @@ class _File:
                         sensitivity=sensitivity, **_labels(entries, DIFFICULTIES))  # fmt: skip
 
     def _gate(self, node: Node, reading: Reading) -> Gate:
-        entries = Entries(node, reading, ("says", "checks", "evidence", "waiver", "weak"), "`gate`")
+        entries = Entries(node, reading, ("says", "checks", "judge", "evidence", "waiver", "weak"), "`gate`")
         weak = entries.get("weak", listed(self._word(("hold", "refuse", "marked")))) or ("refuse",)
         words, stop = self._split(weak, entries.nodes.get("weak", node))
         waivers = entries.get("waiver", listed(self._waiver)) or ()
+        judge = entries.get("judge", listed(self._word(()))) or ()
+        if "judge" in entries.nodes and not judge:
+            self.r.fail(entries.nodes["judge"], "expected at least one word here: who judges, such as `safest`")
+        checks = entries.get("checks", each(one_of(CHECKS, "check"))) or ()
         return Gate(
             says=entries.get("says", text) or "",
             line=entries.line,
-            checks=entries.get("checks", each(one_of(CHECKS, "check"))) or (),
+            checks=(*checks, "judge") if judge else checks,
+            judge=judge,
             bar=entries.get("evidence", bar),
             waivers=tuple(_numbered(waivers)),
             weak=words,

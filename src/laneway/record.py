@@ -14,9 +14,10 @@ from laneway.decision import Decision
 from laneway.facts import Facts
 from laneway.signals import Ask, Signals
 
-__all__ = ["Attempt", "Entry", "Intent", "Opening", "Outcome", "Status", "Verdict", "Why"]
+__all__ = ["Attempt", "Entry", "Intent", "Opening", "Outcome", "Said", "Status", "Verdict", "Why"]
 
-Why = Literal["first", "retry", "fallback", "escalation"]
+Why = Literal["first", "retry", "fallback", "escalation", "judge"]
+Said = Literal["pass", "fail", "unclear"]
 Status = Literal["answered", "refused", "held", "failed", "cancelled", "interrupted"]
 
 
@@ -46,7 +47,10 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call of one lane: why, how it ended, how long it took (ms from the request's start), its cost."""
+    """One call of one lane: why, how it ended, how long it took (ms from the request's start), its cost.
+
+    `said` is what a lane that was called to judge said of the answer before it.
+    """
 
     lane: str
     why: Why
@@ -61,6 +65,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens_out: int | None = None
     cost: float | None = None
     verdict: Verdict | None = None
+    said: Said | None = None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="intent", omit_defaults=True):

@@ -21,6 +21,7 @@ from laneway.describe import described
 from laneway.errors import LaneError, RequestError
 from laneway.facts import Facts, down
 from laneway.gateway import Active, Gateway, Stopped
+from laneway.judge import INSTRUCTION
 from laneway.lane import Lane
 from laneway.policy import Policy
 from laneway.policy_cases import Case, Seen
@@ -109,14 +110,18 @@ class _Company:
         self.request: Request | None = None
 
     @asynccontextmanager
-    async def call(self, lane: Lane, body: bytes, *, stream: bool) -> AsyncIterator[_Reply]:  # noqa: ARG002  # a Provider's
+    async def call(self, lane: Lane, body: bytes, *, stream: bool) -> AsyncIterator[_Reply]:
         self.called.append(lane.name)
         answer = self.answers.get(lane.name, "ok")
         if answer == "fail":
             raise LaneError("server-error", f"lane {lane.name} fails, as the case says")
         assert self.request is not None
-        if answer == "ok":
+        if INSTRUCTION.encode() in body:  # a lane that is asked to judge sees what it judges
+            message, finish = _said("FAIL" if _DOUBTFUL.encode() in body else "PASS"), "stop"
+        elif answer == "ok":
             message, finish = _good(self.request), "stop"
+        elif answer == "doubtful":
+            message, finish = _said(_DOUBTFUL), "stop"
         else:
             message, finish = _weak(self.policy, self.request) if answer == "weak" else _REFUSAL
         yield _Reply(_spoken(message, finish, stream=stream))
@@ -136,8 +141,13 @@ class _Reply:
 
 
 _Message = dict[str, object]
+_DOUBTFUL = "An answer that the judge doubts, as the case says."
 _REFUSAL: tuple[_Message, str] = {"refusal": "No."}, "stop"
 _STRAY_CALL = {"index": 0, "id": "call", "type": "function", "function": {"name": "nothing", "arguments": "{"}}
+
+
+def _said(text: str) -> _Message:
+    return {"content": text}
 
 
 def _spoken(message: _Message, finish: str, *, stream: bool) -> bytes:
@@ -157,7 +167,9 @@ def _weak(policy: Policy, request: Request) -> tuple[_Message, str]:
     checks = set(policy.gate.checks)
     if checks & {"empty", "cut-off"} or ("invalid-json" in checks and request.wants_json):
         return {"content": ""}, "length"
-    return ({"tool_calls": [_STRAY_CALL]}, "stop") if "tool-call" in checks else _REFUSAL
+    if "tool-call" in checks:
+        return {"tool_calls": [_STRAY_CALL]}, "stop"
+    return _REFUSAL if "refusal" in checks else (_said(_DOUBTFUL), "stop")
 
 
 def _least(schema: Any) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from laneway.record import Intent, Opening, Outcome
@@ -83,8 +84,9 @@ def review(stories: Iterable[Recorded]) -> Review:
             if attempt.verdict is not None and attempt.verdict.verdict != "pass":
                 cause = f"{', '.join(attempt.verdict.failed)} -> {attempt.verdict.verdict}"
                 rejected.add((workload, "gate", attempt.lane, cause), story.id)
-        for before, intent in zip((None, *story.intents), story.intents, strict=False):
-            if before is None or intent.why == "retry":
+        answering = [intent for intent in story.intents if intent.why != "judge"]
+        for before, intent in pairwise(answering):
+            if intent.why == "retry":
                 continue
             hop = f"{before.lane} -> {intent.lane}"
             if intent.why == "fallback":

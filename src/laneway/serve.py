@@ -25,11 +25,11 @@ from laneway.policy import Policy
 from laneway.providers import Provider
 from laneway.record import Attempt, Intent, Opening, Verdict, Why
 from laneway.request import Request
-from laneway.signals import Signals
+from laneway.signals import Ask, Signals
 from laneway.store import Log
 from laneway.wire import openai
 
-__all__ = ["Client", "Got", "Run", "serve"]
+__all__ = ["Client", "Got", "Run", "consult", "serve"]
 
 
 _GRACE_SECONDS = 0.05
@@ -122,20 +122,41 @@ async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log) -> Got:
     raise AssertionError("a Route has at least one lane")
 
 
+async def consult(run: Run, name: str, question: Request, signals: Signals, output: int, log: Log) -> Answer:
+    """What lane `name` says to a question of ours that `signals` describe, in at most `output` tokens.
+
+    A call like any other: guarded, on record before it is made, within what is left of the ceiling and in half of
+    the time that is left. Raises LaneError.
+    """
+    lane = run.policy.lanes[name]
+    cap = _cap(run, lane, Ask(None, output), signals.tokens)
+    call = _Call(run, lane, "judge", question, signals, cap)
+    return (await _made(call, "", log, share=0.5)).answer
+
+
 async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, *, alone: bool) -> Got:
     lane = run.policy.lanes[name]
-    guard(run.policy, run.signals, lane, run.opening.facts.today)
-    cap = _cap(run, lane)
+    first = run.signals.ceiling is None or not run.attempts
+    cap = run.route.caps.get(name) if first else _cap(run, lane, run.opening.ask, run.signals.tokens)
+    call = _Call(run, lane, why, run.request, run.signals, cap)
+    return await _made(call, cause, log, share=1.0 if alone or run.request.stream else 0.5)
+
+
+async def _made(call: _Call, cause: str, log: Log, *, share: float) -> Got:
+    """The call as it was answered, in a `share` of the time that is left: guarded, and on record before and after."""
+    run, lane = call.run, call.lane
+    guard(run.policy, call.signals, lane, run.opening.facts.today)
     opening = None if run.intents else run.opening
-    await log.append(Intent(id=run.id, attempt=run.intents + 1, lane=name, why=why, cause=cause, opening=opening))
+    await log.append(
+        Intent(id=run.id, attempt=run.intents + 1, lane=lane.name, why=call.why, cause=cause, opening=opening)
+    )
     run.intents += 1
-    call = _Call(run, lane, why, cap)
-    body = openai.outgoing(run.request, model=lane.model, max_output=cap)
+    body = openai.outgoing(call.request, model=lane.model, max_output=call.cap)
     try:
-        async with asyncio.timeout_at(_until(run, alone=alone)):
-            got = await (call.stream(body) if run.request.stream else call.whole(body))
+        async with asyncio.timeout_at(_until(run, share)):
+            got = await (call.stream(body) if call.request.stream else call.whole(body))
     except TimeoutError:
-        late = LaneError("late", f"lane {name} did not answer in time", cause="late", sent=call.released)
+        late = LaneError("late", f"lane {lane.name} did not answer in time", cause="late", sent=call.released)
         call.failed(late)
         raise late from None
     except LaneError as error:
@@ -149,21 +170,18 @@ async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, *, alone
     return got
 
 
-def _until(run: Run, *, alone: bool) -> float | None:
-    """When this attempt must end. One that does not stream leaves half the time to the lanes behind it."""
+def _until(run: Run, share: float) -> float | None:
+    """When an attempt must end that may take a `share` of what is left, to leave the rest to those behind it."""
     if run.deadline is None:
         return None
-    share = 1.0 if alone or run.request.stream else 0.5
     now = time.monotonic()
     return asyncio.get_running_loop().time() + (run.deadline - now) * share
 
 
-def _cap(run: Run, lane: Lane) -> int | None:
+def _cap(run: Run, lane: Lane, ask: Ask, tokens: int) -> int | None:
     """The most output tokens that what is left of the ceiling affords; LaneError where it is too few."""
-    if run.signals.ceiling is None or not run.attempts:
-        return run.route.caps.get(lane.name)
-    left = run.signals.ceiling - run.spent
-    cap, shut = affordable(lane, run.opening.ask, run.signals.tokens, left)
+    left = None if run.signals.ceiling is None else run.signals.ceiling - run.spent
+    cap, shut = affordable(lane, ask, tokens, left)
     if shut is not None:
         raise LaneError("ceiling", f"what is left of the ceiling does not afford lane {lane.name}")
     return cap
@@ -180,8 +198,8 @@ async def _rest(chunks: AsyncIterator[bytes]) -> None:
 class _Call:
     """One call of one lane while it runs, and what the record says of it."""
 
-    def __init__(self, run: Run, lane: Lane, why: Why, cap: int | None) -> None:
-        self.run, self.lane, self.why, self.cap = run, lane, why, cap
+    def __init__(self, run: Run, lane: Lane, why: Why, request: Request, signals: Signals, cap: int | None) -> None:
+        self.run, self.lane, self.why, self.request, self.signals, self.cap = run, lane, why, request, signals, cap
         self.started_ms = run.ms()
         self.first_byte_ms: float | None = None
         self.released = False
@@ -213,7 +231,7 @@ class _Call:
                         self.first_byte_ms = run.ms()
                         patience.reschedule(None)
                     done = done or event.kind == "done"
-                    if event.kind != "usage" or run.request.include_usage:
+                    if event.kind != "usage" or self.request.include_usage:
                         kept.append(event.raw)
                 if done:
                     await _rest(chunks)
@@ -236,7 +254,7 @@ class _Call:
 
     def answered(self, answer: Answer) -> None:
         """Record the attempt and count its money."""
-        tokens_in = answer.tokens_in if answer.tokens_in is not None else self.run.signals.tokens
+        tokens_in = answer.tokens_in if answer.tokens_in is not None else self.signals.tokens
         tokens_out = answer.tokens_out if answer.tokens_out is not None else -(-answer.written // _BYTES_A_TOKEN)
         cost = self.lane.cost(tokens_in, tokens_out)
         self.run.spent += cost or 0.0
@@ -244,8 +262,8 @@ class _Call:
 
     def failed(self, error: LaneError) -> None:
         """Record the failure; where the lane may have worked all the same, count the worst case."""
-        output = self.cap or self.run.request.max_output or DEFAULT_OUTPUT
-        cost = self.lane.cost(self.run.signals.tokens, output) if error.code in _MAY_HAVE_WORKED else None
+        output = self.cap or self.request.max_output or DEFAULT_OUTPUT
+        cost = self.lane.cost(self.signals.tokens, output) if error.code in _MAY_HAVE_WORKED else None
         self.run.spent += cost or 0.0
         self._note(error.code, cost=cost)
 

@@ -207,6 +207,23 @@ def test_a_weak_answer_fails_a_check_that_the_policy_has(
     one(policy, f"given: {{sensitivity: restricted}}, answers: {{home: {answer}}}, expect: {{end: {end}}}")
 
 
+@pytest.mark.parametrize(
+    ("given", "answers", "expect"),
+    [
+        ("facts: {matter: none}", "{}", "{called: [home, away], end: answered}"),
+        ("facts: {matter: none}", "{home: doubtful}", "{called: [home, away, away, home], end: answered}"),
+        ("facts: {matter: none}", "{home: weak}", "{called: [home, away, home], end: answered}"),
+        ("facts: {matter: none}", "{away: fail}", "{called: [home, away, away], end: held-weak}"),
+        ("sensitivity: restricted", "{}", "{called: [home], end: held-weak}"),
+    ],
+)
+def test_a_case_may_doubt_an_answer(tmp_path: Path, given: str, answers: str, expect: str) -> None:
+    """Judges pass what is not doubtful, and `called` lists their calls too; a judge behind the wall is not called."""
+    policy, judges = tmp_path / "laneway.yaml", "[empty]\n  judge: [strongest, home]"
+    policy.write_text(POLICY.replace("[CHECKS]", judges).replace("WEAK", "hold"), "utf-8")
+    one(policy, f"given: {{{given}}}, answers: {answers}, expect: {expect}")
+
+
 SCHEMA = "{type: object, required: [a, b, c, d, e, f], properties: {a: {type: array, items: {type: number}, minItems: 2}, b: {type: [string, 'null'], minLength: 3}, c: {const: 7}, d: {enum: [x, y]}, e: {type: boolean}, f: {type: 'null'}}}"
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 import pytest
 import uvloop
-from tests.mutants import CLASSES, KINDS, SOUND, TODAY, Kind, World, edited, harmless, named, opening, world
+from tests.mutants import CLASSES, JUDGED, KINDS, SOUND, TODAY, Kind, World, edited, harmless, named, opening, world
 
-from laneway import gateway, serve
+from laneway import gateway, judge, serve
 from laneway.classify import classify
 from laneway.decide import decide
 from laneway.decision import Decision, Route
@@ -72,11 +72,12 @@ def sampled(mutants: list[tuple[str, tuple[tuple[str, str], ...]]], step: int) -
     return [(family, text) for family, text in made if text is not None and text != SOUND]
 
 
-def test_the_sound_policy_is_proved_and_lets_nothing_through(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [SOUND, JUDGED], ids=["plain", "judged"])
+def test_the_sound_policy_is_proved_and_lets_nothing_through(tmp_path: Path, text: str) -> None:
     """The policy that mutants are made of has no finding, and no request reaches a place that is shut to it."""
 
     async def check(at: World) -> None:
-        policy = at.policy(SOUND)
+        policy = at.policy(text)
         assert verify(policy, TODAY).findings == ()
         assert await at.leaks(policy) == set()
         assert all(lane.requests for lane in at.lanes.values())
@@ -234,7 +235,7 @@ def grafted(policy: Policy, ask: Ask, signals: Signals, facts: Facts, *parts: st
     true, free = decide(policy, ask, signals, facts), decide(unwalled(policy), ask, signals, facts)
     if not isinstance(free, Route) or not isinstance(true, Route):
         return true
-    taken: dict[str, object] = {"escalate": free.escalate} if "escalate" in parts else {}
+    taken: dict[str, object] = {part: getattr(free, part) for part in ("escalate", "judge") if part in parts}
     if "lanes" in parts:
         taken["lanes"] = tuple(dict.fromkeys((*true.lanes, *free.lanes)))
     return msgspec.structs.replace(true, **taken)
@@ -252,6 +253,7 @@ DECIDES: dict[str, Callable[[Policy, Ask, Signals, Facts], Decision]] = {
     "the wall is skipped on fallback": lambda p, *rest: grafted(p, *rest, "lanes"),
     "the wall is skipped on escalation": lambda p, *rest: grafted(p, *rest, "escalate"),
     "the wall is skipped on both": lambda p, *rest: grafted(p, *rest, "lanes", "escalate"),
+    "the wall is skipped on the judge": lambda p, *rest: grafted(p, *rest, "judge"),
     "the wall is skipped for a pin": pinned,
     "the request's class is lowered": lambda p, a, s, f: decide(
         p, a, msgspec.structs.replace(s, sensitivity="public"), f
@@ -268,10 +270,19 @@ def serves_all(run: serve.Run, lanes: object, *rest: object) -> object:
     return serve.serve(run, run.policy.strength, *rest)  # type: ignore[arg-type]
 
 
-BROKEN: dict[str, tuple[str, object]] = {name: ("decide", decider) for name, decider in DECIDES.items()} | {
-    "a weak answer goes to the strongest lane there is": ("escalation", lambda p, *_: p.strength[-1]),
-    "every lane is tried, whatever the plan": ("serve", serves_all),
+BROKEN: dict[str, tuple[tuple[object, str, object], ...]] = {
+    name: ((gateway, "decide", decider), (judge, "decide", decider)) for name, decider in DECIDES.items()
+} | {
+    "a weak answer goes to the strongest lane there is": ((gateway, "escalation", lambda p, *_: p.strength[-1]),),
+    "every lane is tried, whatever the plan": ((gateway, "serve", serves_all),),
 }
+
+
+def breaks(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Put the defect into the interpreter; the policy that shows it."""
+    for place in BROKEN[name]:
+        monkeypatch.setattr(*place)
+    return JUDGED if "judge" in name else SOUND
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -279,10 +290,10 @@ def test_the_guard_stops_what_a_broken_interpreter_would_send(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a defect in the planner or the loop the guard stops calls, and no marker reaches a forbidden place."""
-    monkeypatch.setattr(gateway, *BROKEN[name])
+    text = breaks(name, monkeypatch)
 
     async def check(at: World) -> None:
-        assert await at.leaks(at.policy(SOUND)) == set()
+        assert await at.leaks(at.policy(text)) == set()
         assert at.guarded > 0
 
     before(tmp_path, check)
@@ -341,10 +352,10 @@ def test_only_both_defects_at_once_let_anything_through(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the guard off as well the same defects do send markers, so that the capture servers would have seen them."""
-    monkeypatch.setattr(gateway, *BROKEN[name])
+    text = breaks(name, monkeypatch)
     monkeypatch.setattr(serve, "guard", _no_guard)
 
     async def check(at: World) -> None:
-        assert await at.leaks(at.policy(SOUND)) != set()
+        assert await at.leaks(at.policy(text)) != set()
 
     before(tmp_path, check)

@@ -73,7 +73,7 @@ batches = st.builds(Batch, policies(), st.integers(0, 2**32))
 
 def lanes_of(decision: Decision) -> set[str]:
     """Every lane that the decision may call."""
-    return {*decision.lanes, *decision.escalate} if isinstance(decision, Route) else set()
+    return {*decision.lanes, *decision.escalate, *decision.judge} if isinstance(decision, Route) else set()
 
 
 @settings(max_examples=300)
@@ -91,7 +91,7 @@ def test_every_request_gets_one_decision_with_a_reason_for_every_lane(batch: Bat
 @settings(max_examples=300)
 @given(batches)
 def test_no_lane_of_a_plan_is_ever_behind_the_wall(batch: Batch) -> None:
-    """First tries, fallbacks and escalations all come from what the wall admits for the class."""
+    """First tries, fallbacks, escalations and judges all come from what the wall admits for the class."""
     for one in batch.requests():
         admitted = walled(one.policy, TODAY)[one.signals.sensitivity].admitted
         assert lanes_of(decide(*one)) <= set(admitted)
@@ -140,7 +140,7 @@ def essence(decision: Decision, without: Reason | None = None) -> Essence:
     cited = sorted((r.code, r.rule, r.lane, r.says) for r in reasons)
     if not isinstance(decision, Route):
         return (type(decision), decision.reasons[0].code, *cited)
-    return (Route, decision.lanes, decision.escalate, decision.on_failure, decision.on_weak, *cited)
+    return (Route, decision.lanes, decision.escalate, decision.judge, decision.on_failure, decision.on_weak, *cited)
 
 
 def without_rule(policy: Policy, rule: str) -> Policy:
@@ -151,7 +151,7 @@ def without_rule(policy: Policy, rule: str) -> Policy:
     }
     gate = replace(policy.gate, waivers=tuple(w for w in policy.gate.waivers if w.id != rule))
     if rule == "gate":
-        gate = replace(gate, checks=())
+        gate = replace(gate, checks=(), judge=())
     return replace(policy, **kept, gate=gate)  # type: ignore[arg-type]  # the keys are rules' own
 
 
@@ -199,7 +199,8 @@ def _some_change_matters(policy: Policy, ask: Ask, seen: Signals, known: Facts, 
 
 
 def _signals(decision: Decision) -> set[tuple[str, str]]:
-    return {(r.rule, r.signal.split("=")[0]) for r in (*decision.reasons, *decision.rejected)}
+    reasons = (*decision.reasons, *decision.rejected)
+    return {(r.rule, part.split("=")[0]) for r in reasons for part in r.signal.split(", ")}
 
 
 def simple(**changes: object) -> Policy:

@@ -33,7 +33,8 @@ CONTRACT = {
 }  # fmt: skip
 STORY = CONTRACT | {"asked", "attempts", "verdict", "outcome", "code", "lane", "cost", "times"}
 PLAN = {
-    "first", "fallback", "on_failure", "escalate", "on_weak", "evidence", "first_byte", "total", "output_caps",
+    "first", "fallback", "on_failure", "escalate", "judge", "on_weak", "evidence", "first_byte", "total",
+    "output_caps",
 }  # fmt: skip
 SIGNALS = {
     "sensitivity", "difficulty", "stakes", "latency", "ceiling", "tokens", "needs", "workload", "team", "region",

@@ -13,7 +13,8 @@ from tests.policies import lane, policy, route
 
 from laneway.answer import Answer
 from laneway.errors import RequestError
-from laneway.gate import can_change, check_schema, escalation, judge
+from laneway.gate import can_change, check_schema, escalation, failing
+from laneway.gate import verdict as following
 from laneway.policy import Gate, Policy
 from laneway.policy_file import CHECKS
 from laneway.record import Verdict
@@ -37,8 +38,7 @@ def asked(**facts: Any) -> Request:
 
 def failed(answer: Answer, request: Request | None = None, *, checks: tuple[str, ...] = CHECKS) -> tuple[str, ...]:
     """The checks that `answer` fails."""
-    made = judge(gated(*checks), route("home"), request or asked(), answer, released=False, target=None)
-    return made.failed
+    return failing(gated(*checks).gate, request or asked(), answer)
 
 
 def wants(schema: Any = None) -> Request:
@@ -179,7 +179,8 @@ def test_any_answer_gets_a_verdict(text: str, finish: str | None, refusal: bool)
     """Whatever a lane answers, the gate gives a verdict that names only checks of the policy."""
     calls = ((text, text),) if finish is None else ()
     answer = Answer(text=text, finish=finish, refusal=refusal, tool_calls=calls)
-    made = judge(gated(), route("home"), wants(SCHEMA), answer, released=False, target=None)
+    found = failing(gated().gate, wants(SCHEMA), answer)
+    made = following(route("home"), found, released=False, target=None)
     assert set(made.failed) <= set(CHECKS)
     assert (made.verdict == "pass") is (not made.failed)
 
@@ -235,7 +236,7 @@ def verdict(
     """The verdict on `answer` under a plan that escalates to premium; `last` says that this has happened."""
     made, plan = gated("empty"), route("home", "shared", "premium", escalate=("premium",), on_weak=weak)
     target = None if last else escalation(made, plan, by)
-    return judge(made, plan, asked(), answer, released=released, target=target)
+    return following(plan, failing(made.gate, asked(), answer), released=released, target=target)
 
 
 def test_a_good_answer_passes() -> None:
@@ -287,7 +288,7 @@ def test_a_lane_that_has_failed_is_not_asked_to_redo_an_answer() -> None:
 
 def test_without_a_rule_for_weak_answers_they_are_marked() -> None:
     """A plan that says nothing of weak answers lets them pass, marked."""
-    found = judge(gated("empty"), route("home", on_weak=None), asked(), EMPTY, released=False, target=None)
+    found = following(route("home", on_weak=None), ("empty",), released=False, target=None)
     assert found == Verdict("marked", ("empty",))
 
 
@@ -324,6 +325,6 @@ def test_an_escalation_only_goes_up(by: str, escalate: tuple[str, ...], tried: l
 @given(st.sampled_from(["hold", "refuse", "marked"]), st.booleans(), st.sampled_from([None, "premium"]))
 def test_a_verdict_after_release_changes_nothing(weak: Any, released: bool, target: str | None) -> None:
     """A weak answer escalates exactly where it is not released and a lane may redo it."""
-    found = judge(gated("empty"), route("home", on_weak=weak), asked(), EMPTY, released=released, target=target)
+    found = following(route("home", on_weak=weak), ("empty",), released=released, target=target)
     assert found.released is released
     assert found.verdict == ("marked" if released else "escalate" if target else weak)

@@ -103,12 +103,20 @@ def decide_restricted(source: str) -> object:
     return decide(policy, Ask(), signals_of(space, cell), Facts(today=TODAY))
 
 
-@pytest.mark.parametrize(("weak", "use"), [("[strongest, hold]", "weak answers only"), ("[hold]", "not used")])
-def test_a_lane_that_only_redoes_weak_answers_is_named_so(weak: str, use: str) -> None:
-    """Nothing starts at it or falls back to it: with the escalation gone it is not used at all."""
+@pytest.mark.parametrize(
+    ("weak", "judge", "use"),
+    [
+        ("[strongest, hold]", "home", "weak answers only"),
+        ("[hold]", "[rack, strongest]", "judges only"),
+        ("[hold]", "home", "not used"),
+    ],
+)
+def test_a_lane_that_only_redoes_weak_answers_or_judges_is_named_so(weak: str, judge: str, use: str) -> None:
+    """Nothing starts at it or falls back to it: with the escalation and the judge gone it is not used at all."""
     source = changed("try: strongest", "try: [home, rack]")
     source = changed("try: [shared, ours]", "try: home", source)
     source = changed("try: cheapest", "try: home", source)
     source = changed("then: [next, refuse]", "then: [rack, refuse]", source)
     source = changed("weak: [strongest, hold]", f"weak: {weak}", source)
+    source = changed("judge: [safest, strongest]", f"judge: {judge}", source)
     assert matrix(parse(source)).use("public", "premium").way == use

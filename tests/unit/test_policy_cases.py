@@ -105,7 +105,7 @@ def test_a_case_has_a_name_a_line_and_a_day() -> None:
         ("given: public, " + EXPECT, "`given` must be a mapping of `key: value`"),
         ("given: {}, down: [hom], " + EXPECT, "unknown lane `hom`; did you mean `home`?"),
         ("given: {}, answers: {hom: ok}, expect: {end: answered}", "unknown key `hom` in `answers`; did you mean `home`?"),
-        ("given: {}, answers: {home: weird}, expect: {end: answered}", "unknown answer `weird`; known here: ok, weak, fail, refusal"),
+        ("given: {}, answers: {home: weird}, expect: {end: answered}", "unknown answer `weird`; known here: ok, weak, doubtful, fail, refusal"),
         ("given: {}, answers: {home: weak}, " + EXPECT, "`answers` matter to `called` and `end` alone; expect one of them"),
         ("given: {}, expect: {}", "`expect` needs at least one of decision, lanes, called, end, rejected, reasons, signals"),
         ("given: {}, expect: {decision: routes}", "unknown decision `routes`; did you mean `route`?"),
@@ -149,9 +149,12 @@ def test_a_rule_in_brackets_needs_quotes_and_the_error_says_so() -> None:
 
 def test_a_weak_answer_needs_a_check() -> None:
     """Where the gate checks nothing no answer is weak, so a case cannot say so."""
-    policy = parse_policy(changed("checks: [empty, cut-off, invalid-json, tool-call, refusal]", "checks: []"))
+    checked = "checks: [empty, cut-off, invalid-json, tool-call, refusal]\n  judge: [safest, strongest]"
+    policy = parse_policy(changed(checked, "checks: []"))
     with pytest.raises(PolicyError, match="no answer is weak, as the policy's gate has no `checks`"):
         parse("cases:\n  - {says: One., given: {}, answers: {home: weak}, expect: {end: marked}}\n", policy)
+    with pytest.raises(PolicyError, match="no answer is doubtful, as the policy's gate names no `judge`"):
+        parse("cases:\n  - {says: One., given: {}, answers: {home: doubtful}, expect: {end: marked}}\n", policy)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers(-(10**14), 10**14) | st.text("ab c0:#'\"\\", max_size=5),

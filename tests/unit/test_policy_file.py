@@ -134,7 +134,8 @@ def test_an_ordered_test_is_the_set_of_its_classes(test: str, classes: set[str])
 def test_the_gate_keeps_bar_checks_and_waivers() -> None:
     """Checks, bar, waivers with their dates and workloads, and what a weak answer leads to, arrive as written."""
     gate = full().gate
-    assert gate.checks == ("empty", "cut-off", "invalid-json", "tool-call", "refusal")
+    assert gate.checks == ("empty", "cut-off", "invalid-json", "tool-call", "refusal", "judge")
+    assert gate.judge == ("safest", "strongest")
     assert gate.bar == Bar(0.85, 0.95)
     assert [w.id for w in gate.waivers] == ["gate.waiver[0]", "gate.waiver[1]"]
     assert gate.waivers[0].workloads is None

@@ -43,7 +43,7 @@ def _reached(subject: Subject, data_class: str) -> dict[str, tuple[Hop, ...]]:
     of = subject.space.having("sensitivity", data_class)
     reach = subject.reach
     ways: dict[Hop, dict[str, Formula]] = {
-        "first": reach.first, "fallback": reach.fallback, "escalation": reach.escalation,
+        "first": reach.first, "fallback": reach.fallback, "escalation": reach.escalation, "judge": reach.judge,
     }  # fmt: skip
     return {lane: tuple(hop for hop in HOPS if not subject.empty(of, ways[hop][lane])) for lane in subject.policy.lanes}
 

@@ -109,7 +109,7 @@ class _Second:
                 yield f"{rule.id} speaks of no request"
             if rule.cost_over is not None:
                 limit = rule.cost_over
-                out = [lane for lane in out if most[lane] > 0 and 2 * sum(most.values()) > limit]
+                out = [lane for lane in out if most[lane] > 0 and _calls(self.policy) * sum(most.values()) > limit]
                 when = self.ways.every(when, self.ways.where("ceiling", lambda v, m=limit: not within(v, m)))  # type: ignore[misc]
             if tuple(out) != kept.lanes:
                 says, is_ = (", ".join(lanes) or "none" for lanes in (kept.lanes, out))
@@ -137,8 +137,8 @@ class _Second:
                 before = ((when, NO) for when in whens[:i])
                 if self.ways.can(also, self.ways.cases.first((*before, (whens[i], self._behind(rule.words))))):
                     yield f"{rule.id} names a lane that the wall keeps from a request which it decides"
-        if gate.checks and self.ways.can(self.ways.tried, self._behind(gate.weak)):
-            yield "gate names a lane that the wall keeps from a request whose answer may be weak"
+        if gate.checks and self.ways.can(self.ways.tried, self._behind((*gate.weak, *gate.judge))):
+            yield "gate names a lane that the wall keeps from a request whose answer may be weak or judged"
 
     def _behind(self, words: Iterable[str]) -> Part:
         lanes = self.ways.members(word for word in words if word not in _RANKING)
@@ -203,6 +203,11 @@ class _Second:
             lanes = [x for x in policy.lanes if self.ways.takes(of, "first", x) or self.ways.takes(of, "fallback", x)]
             if lanes and deadline.first_byte * len(lanes) > deadline.total:
                 yield f"the total of {latency} requests leaves no time for the last of {len(lanes)} lanes"
+
+
+def _calls(policy: Policy) -> int:
+    """How often a request may call one lane: for an answer, once more for it, and to judge either of two."""
+    return 4 if policy.gate.judge else 2
 
 
 def _most(lane: Lane) -> float:

@@ -138,10 +138,12 @@ class Ways:
             # `strongest` is the strongest of the open lanes: only a first lane can be weaker and still come before it.
             before = [way[x] for way in ((starts, falls) if lane in redo else (starts,)) for x in weaker]
             again[lane] = [self.every(self._open[lane], part) for part in before]
+        judges = self.members(gate.judge)
         return {
             "first": {lane: [part] for lane, part in starts.items()},
             "fallback": {lane: [part] for lane, part in falls.items()},
             "escalation": again,
+            "judge": {lane: [self.every(self.tried, self._open[lane])] * (lane in judges) for lane in policy.lanes},
         }
 
     @cached_property

@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import cast
 
+import msgspec
+
 from laneway.classify.difficulty import estimate
 from laneway.classify.sensitivity import identifiers
 from laneway.errors import RequestError, did_you_mean, shown
@@ -19,7 +21,7 @@ from laneway.regions import COUNTRIES
 from laneway.request import Request
 from laneway.signals import LATENCIES, STAKES, Ask, Difficulty, Evidence, Latency, Signals, Stakes
 
-__all__ = ["UNLABELLED", "classify", "estimate_tokens"]
+__all__ = ["UNLABELLED", "classify", "estimate_tokens", "raised"]
 
 _PIN = "lane/"
 _AUTO = "auto"
@@ -54,6 +56,13 @@ def classify(policy: Policy, request: Request) -> tuple[Ask, Signals]:
         evidence=tuple(evidence),
     )
     return Ask(pin, request.max_output), signals
+
+
+def raised(policy: Policy, signals: Signals, request: Request) -> Signals:
+    """`signals` for a text of ours that holds more than the client's: its class may be higher, never lower."""
+    found = tuple(_detected(policy, request))
+    sensitivity = max((signals.sensitivity, *(entry.value for entry in found)), key=policy.classes.index)
+    return msgspec.structs.replace(signals, sensitivity=sensitivity, tokens=estimate_tokens(request.canonical))
 
 
 def estimate_tokens(canonical: str) -> int:

@@ -174,7 +174,13 @@ async def _ask(session: aiohttp.ClientSession, url: str, policy: Path, scene: Sc
     assert story is not None
     assert story.outcome is not None
     outcome = story.outcome.entry
-    arrow = {"first": "", "retry": " failed, again ", "fallback": " failed > ", "escalation": " weak > "}
+    arrow = {
+        "first": "",
+        "retry": " failed, again ",
+        "fallback": " failed > ",
+        "escalation": " weak > ",
+        "judge": " judged by ",
+    }
     route = "".join(f"{arrow[i.why]}{i.lane}" for _, i in story.intents) or "none"
     marked = outcome.verdict is not None and outcome.verdict.verdict == "marked"
     return Played(

@@ -51,6 +51,7 @@ def _said(policy: Policy) -> Iterator[tuple[str, object]]:
     yield from ((f"detect.{kind}", value) for kind, value in policy.detect.identifiers.items())
     yield "detect.unreadable", policy.detect.unreadable
     yield "gate.checks", policy.gate.checks
+    yield "gate.judge", policy.gate.judge
     yield "gate.evidence", policy.gate.bar
     yield from ((f"gate.waiver of {_waiver(waiver)}", "stated") for waiver in policy.gate.waivers)
     yield from ((f"deadlines.{latency}", deadline) for latency, deadline in policy.deadlines.items())

@@ -64,7 +64,7 @@ class Side:
         """All that counts: two sides with the same plan decide alike."""
         made = self.decision
         if isinstance(made, Route):
-            return self.review is not None, self.lanes, self.redo, made.on_failure, made.on_weak
+            return self.review is not None, self.lanes, self.redo, made.judge, made.on_failure, made.on_weak
         return (isinstance(made, Hold),)
 
 
@@ -187,7 +187,7 @@ class Comparison:
         ways: dict[_Key, Formula] = {}
         for what, before, now in (
             ("first", old.reach.first, new.reach.first), ("tail", old.tail, new.tail), ("redo", old.redo, new.redo),
-            ("reaches", old.reach.reached, new.reach.reached),
+            ("judge", old.reach.judge, new.reach.judge), ("reaches", old.reach.reached, new.reach.reached),
         ):  # fmt: skip
             for lane in self.lanes:
                 a, b = before.get(lane, FALSE), now.get(lane, FALSE)
@@ -218,13 +218,15 @@ class Comparison:
                 yield both(*(hop[name] for hop in hops for name in (u, v)), apart)
 
     def _weak(self) -> Formula:
-        """The requests whose weak answers may go elsewhere though the same lanes may redo them."""
+        """The requests whose answers other lanes may redo or judge first, though the same lanes may."""
         common = self._common()
         strengths = [[name for name in side.policy.strength if name in common] for side in (self.old, self.new)]
         apart = [t for t in self.old.lengths
-                 if strengths[0] != strengths[1] or self.old.weak(t, common) != self.new.weak(t, common)]  # fmt: skip
-        redone = either((*self.old.redo.values(), *self.new.redo.values()))
-        return both(self.space.cell_in("tokens", lambda tokens: tokens in apart), redone)
+                 if strengths[0] != strengths[1] or self.old.gated(t, common) != self.new.gated(t, common)]  # fmt: skip
+        after = either(
+            f for side in (self.old, self.new) for hop in (side.redo, side.reach.judge) for f in hop.values()
+        )
+        return both(self.space.cell_in("tokens", lambda tokens: tokens in apart), after)
 
     def _alike(self, cell: Cell) -> Formula:
         """The requests that differ in the same ways as the one in `cell`, and begin at the same lanes."""

@@ -147,10 +147,14 @@ class Order:
     def _not_after(self, hop: dict[str, Formula], before: Callable[[str, str], Formula], lane: str, u: str) -> Formula:
         return negation(both(hop[lane], before(lane, u)))
 
-    def weak(self, tokens: Value, common: Container[str]) -> Words:
-        """Where weak answers go, in order, among `common` lanes; `strongest` and `next` stand for themselves."""
+    def gated(self, tokens: Value, common: Container[str]) -> tuple[Words, Words]:
+        """Who redoes and who judges answers, in order, among `common` lanes; `strongest` and `next` stay."""
+        gate = self.policy.gate
+        return self._named(gate.weak, tokens, common), self._named(gate.judge, tokens, common)
+
+    def _named(self, words: Words, tokens: Value, common: Container[str]) -> Words:
         found: dict[str, None] = {}
-        for word in self.policy.gate.weak:
+        for word in words:
             own = word in ("strongest", "next")
             found |= dict.fromkeys((word,) if own else (n for n in self.ranked(word, tokens) if n in common))
         return tuple(found)

@@ -56,6 +56,8 @@ def _sides(old: Side, new: Side, lanes: tuple[str, ...]) -> Iterator[Part]:
         codes.add("fallback")
     if old.redo[:1] != new.redo[:1] or _weak(old) != _weak(new):
         codes.add("weak")
+    if _judge(old) != _judge(new):
+        codes.add("judge")
     used = {*old.lanes, *old.redo, *new.lanes, *new.redo}
     lanes = tuple(sorted(lanes, key=lambda lane: lane not in used))  # one that this very request meets comes first
     told: list[str] = []
@@ -80,7 +82,7 @@ def _plan(side: Side) -> str:
         return "held for a person" if isinstance(made, Hold) else "refused"
     lanes = [*made.lanes[:_LANES], *([f"{len(made.lanes) - _LANES} more"] if len(made.lanes) > _LANES else [])]
     held = "after approval: " if side.review is not None else ""
-    return f"{held}{', then '.join(lanes)}, then {_ENDS[made.on_failure]}{_weak(side)}"
+    return f"{held}{', then '.join(lanes)}, then {_ENDS[made.on_failure]}{_weak(side)}{_judge(side)}"
 
 
 _ENDS = {"hold": "held for a person", "refuse": "refused", "marked": "marked as weak"}
@@ -94,6 +96,11 @@ def _weak(side: Side) -> str:
     ways = [f"{lane}'s to {to}" for lane, to in redo.items()][:3] if len(set(redo.values())) > 1 else [
         f"to {to}" for to in dict.fromkeys(redo.values())]  # fmt: skip
     return f"; weak answers: {', '.join((*ways, 'else ' * bool(ways) + _ENDS[made.on_weak]))}"
+
+
+def _judge(side: Side) -> str:
+    judges = side.decision.judge if isinstance(side.decision, Route) else ()
+    return f"; judged by {', else '.join(judges)}" if judges else ""
 
 
 def _reasons(side: Side, codes: set[str], lanes: tuple[str, ...]) -> Iterator[Reason]:
@@ -110,7 +117,7 @@ def _reasons(side: Side, codes: set[str], lanes: tuple[str, ...]) -> Iterator[Re
 
 
 _WALLS = ("wall", "wall-limit", "wall-open", "no-evidence")
-_EFFECTS = ("weak", *_WALLS)
+_EFFECTS = ("weak", "judge", *_WALLS)
 """Reasons that say more by what they effect than by the policy's sentence for them."""
 
 

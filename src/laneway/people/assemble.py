@@ -341,12 +341,13 @@ class _Writer:
 _LEGEND = (
     "Worked out over all requests of the class. First choice: some such request begins there while every lane works. "
     "Fallback only: it serves when another lane fails, cannot, or costs too much. Weak answers only: it redoes an "
-    "answer that failed a check. After approval: only what a person approved. Not used: the wall allows it, and no "
-    "rule leads there or nothing vouches for the lane. Never: the wall forbids it.",
+    "answer that failed a check. Judges only: it says whether another lane's answer is good. After approval: only "
+    "what a person approved. Not used: the wall allows it, and no rule leads there or nothing vouches for the lane. "
+    "Never: the wall forbids it.",
 )
 _TONES: dict[str, Tone] = {
-    "first choice": "good", "fallback only": "next", "weak answers only": "weak", "after approval": "wait",
-    "not used": "idle", "never": "shut",
+    "first choice": "good", "fallback only": "next", "weak answers only": "weak", "judges only": "weak",
+    "after approval": "wait", "not used": "idle", "never": "shut",
 }  # fmt: skip
 
 

@@ -18,7 +18,9 @@ from laneway.wall import walled
 
 __all__ = ["Matrix", "Use", "Way"]
 
-Way = Literal["first choice", "fallback only", "weak answers only", "after approval", "not used", "never"]
+Way = Literal[
+    "first choice", "fallback only", "weak answers only", "judges only", "after approval", "not used", "never"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Matrix:
         for way, formula in ways.items():
             if not empty(requests, formula, Neg(reach.held)):
                 return Use(way, limited, approval)
-        return Use("weak answers only", limited, approval)
+        redoes = not empty(requests, reach.escalation[lane], Neg(reach.held))
+        return Use("weak answers only" if redoes else "judges only", limited, approval)
 
     @cached_property
     def first(self) -> list[dict[str, Formula]]:

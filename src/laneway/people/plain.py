@@ -20,6 +20,7 @@ _CHECKS = {
     "invalid-json": "is not the JSON that was asked for",
     "tool-call": "calls a tool wrongly",
     "refusal": "is a refusal",
+    "judge": "is doubted by a judge",
 }
 _SUBJECTS = {
     "sensitivity": "the data is",
@@ -185,6 +186,8 @@ class Plain:
         if not gate.checks:
             return "No answer is checked, so that none is found weak."
         weak = f"An answer is weak if it {listed((_CHECKS[check] for check in gate.checks), 'or')}."
+        if gate.judge:
+            weak += f" The judge is {self._ranked(gate.judge)}; never the lane or the model that answered."
         end = {"refuse": "is refused", "hold": "is held for a person", "marked": "is released, marked as weak"}
         if not gate.weak:
             return f"{weak} It {end[gate.weak_stop]}."

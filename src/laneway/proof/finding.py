@@ -158,7 +158,8 @@ def called(policy: Policy, decision: Decision) -> frozenset[str]:
     if not isinstance(decision, Route):
         return frozenset()
     weakest = min(policy.rank[name] for name in decision.lanes)
-    return frozenset(decision.lanes) | {name for name in decision.escalate if policy.rank[name] > weakest}
+    stronger = {name for name in decision.escalate if policy.rank[name] > weakest}
+    return frozenset((*decision.lanes, *decision.judge)) | stronger
 
 
 def without(lanes: Iterable[str], today: datetime.date) -> Facts:

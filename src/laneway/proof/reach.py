@@ -160,9 +160,15 @@ class Reach:
         return either(hop[other] for other in self.policy.lanes if rank[other] < rank[lane] for hop in hops)
 
     @cached_property
+    def judge(self) -> dict[str, Formula]:
+        """The requests whose answer each lane may judge."""
+        named = self.named(self.policy.gate.judge)
+        return {lane: both(self.tried, open_) if lane in named else FALSE for lane, open_ in self.open.items()}
+
+    @cached_property
     def reached(self) -> dict[str, Formula]:
         """The requests that may reach each lane on any hop."""
-        hops = (self.first, self.fallback, self.escalation)
+        hops = (self.first, self.fallback, self.escalation, self.judge)
         return {lane: either(hop[lane] for hop in hops) for lane in self.policy.lanes}
 
 

@@ -29,12 +29,14 @@ def wall(subject: Subject) -> Iterator[Finding]:
     if policy.gate.checks:
         gate = Rule(id="gate", says=policy.gate.says, line=policy.gate.line)
         yield from _names(subject, gate, "weak", policy.gate.weak, reach.tried)
+        yield from _names(subject, gate, "judge", policy.gate.judge, reach.tried)
 
 
 _RATHER = {
     "try": "a ranking word such as cheapest, or a `when` that leaves these requests out",
     "then": "`next`, or an earlier rule for these requests",
     "weak": "`strongest`",
+    "judge": "`safest`, or another ranking word",
 }
 
 
@@ -92,7 +94,8 @@ def kept_out(subject: Subject, rule: Must) -> list[Lane]:
     lanes = [lane for name in subject.policy.strength if meant(subject, rule, lane := subject.policy.lanes[name])]
     if rule.cost_over is None:
         return lanes
-    worst = 2 * sum(map(_most, subject.policy.lanes.values()))
+    calls = 4 if subject.policy.gate.judge else 2  # an answer and its retry; two answers may be judged
+    worst = calls * sum(map(_most, subject.policy.lanes.values()))
     return [lane for lane in lanes if worst > rule.cost_over and _most(lane) > 0]
 
 

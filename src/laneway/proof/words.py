@@ -116,7 +116,9 @@ def _path(policy: Policy, finding: Finding, seen: Witness) -> list[str]:
     told = [*decision.reasons[:1]]
     if isinstance(decision, Route):
         escalated = finding.about == "gate" or finding.lane in {*decision.escalate} - {*decision.lanes}
-        told = [r for r in decision.reasons if r.code in _HOPS and (r.code != "weak" or escalated)]
+        judges = finding.about == "gate" or finding.lane in {*decision.judge} - {*decision.lanes, *decision.escalate}
+        hops = (*_HOPS, *("weak",) * escalated, *("judge",) * judges)
+        told = [r for r in decision.reasons if r.code in hops]
     told += [r for r in decision.rejected if r.lane == finding.lane][:1]
 
     def step(reason: Reason) -> str:
@@ -127,7 +129,7 @@ def _path(policy: Policy, finding: Finding, seen: Witness) -> list[str]:
     return [step(reason) for reason in told]
 
 
-_HOPS = ("route", "fallback", "weak")
+_HOPS = ("route", "fallback")
 
 
 def conclusion(report: Report, seconds: float) -> str:

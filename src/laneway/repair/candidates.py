@@ -88,12 +88,17 @@ def _one(words: list[str]) -> str | list[str]:
 def _names(subject: Subject, source: Source, finding: Finding) -> Iterator[Repair]:
     policy, reach = subject.policy, subject.reach
     if finding.about == "gate":
-        node = source.at("gate", "weak")
-        assert node is not None
-        words = _Words(subject, source, policy.gate.weak, policy.gate.weak_stop, stops=True)
-        shut, never = words.sometimes(reach.tried), words.never(reach.tried)
-        for edit in (words.replace(node, never), words.replace(node, shut, ["strongest"]), words.replace(node, shut)):
-            yield Repair("name no lane that these requests may not use", (edit,), safe=True)
+        gate = policy.gate
+        for key, named, stop, instead in (
+            ("weak", gate.weak, gate.weak_stop, "strongest"), ("judge", gate.judge, "refuse", "safest"),
+        ):  # fmt: skip
+            node = source.at("gate", key)
+            if node is None:
+                continue
+            words = _Words(subject, source, named, stop, stops=key == "weak")
+            shut, never = words.sometimes(reach.tried), words.never(reach.tried)
+            for edit in (words.replace(node, never), words.replace(node, shut, [instead]), words.replace(node, shut)):
+                yield Repair("name no lane that these requests may not use", (edit,), safe=True)
         return
     where = source.rule(finding.about, "routes", "fallbacks")
     if where is None:
