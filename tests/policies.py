@@ -41,6 +41,7 @@ lanes:
     runs: device
     price: 0
     supports: [tools, json]
+    reports: qwen3-8b
     gate: after
   rack:
     kind: private

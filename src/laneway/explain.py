@@ -152,6 +152,8 @@ def attempt_line(attempt: Attempt, currency: str) -> str:
         parts.append(f"{attempt.tokens_in or 0} + {attempt.tokens_out} tokens")
     if attempt.cost is not None:
         parts.append(money(attempt.cost, currency))
+    if attempt.other_than is not None:
+        parts.append(f"answered as {attempt.model}, not as {attempt.other_than}")
     if attempt.said is not None:
         parts.append(f"says {attempt.said}")
     if attempt.verdict is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -40,6 +41,7 @@ __all__ = ["KEEP_ALIVE", "Active", "Classify", "Gateway", "Receiver", "Stopped"]
 KEEP_ALIVE = 5.0
 """Seconds between the comments that keep a held-back stream open."""
 
+_log = logging.getLogger("laneway")
 _LONG = 32_768
 """Bytes of a body above which the worst text takes longer to classify than others should wait."""
 
@@ -73,7 +75,8 @@ class Active(NamedTuple):
 class Gateway:
     """The log, and what is in force. `active` may be replaced at any time: a request ends under what it began with.
 
-    `refused` says why the policy file, as it stands now, is not in force; it is empty where it is. A policy's cases
+    `refused` says why the policy file, as it stands now, is not in force; it is empty where it is. `others` are the
+    lanes that last answered as another model than the policy names, with its name. A policy's cases
     bring their own `today`, and a `classify` for requests that are told by their facts.
     """
 
@@ -82,6 +85,7 @@ class Gateway:
     ) -> None:
         self.log, self.active, self.refused = log, active, ""
         self.classify, self.today = classify, today
+        self.others: dict[str, str] = {}
         # One thread: more of them would only take turns from the one that serves everybody else.
         self._reader = ThreadPoolExecutor(1, "laneway-classify")
 
@@ -156,8 +160,20 @@ class Gateway:
         if run.ended:
             return
         run.ended = True
+        self._notice(run)
         # Shielded: a client that goes away now must not leave the record half way to the log.
         await asyncio.shield(self._written(run, _outcome(run, status, lane, verdict, code)))
+
+    def _notice(self, run: Run) -> None:
+        """Say so, once, where a lane answers as another model than before; one that is itself again is forgotten."""
+        for attempt in run.attempts:
+            if attempt.other_than is None:
+                if attempt.model is not None:
+                    self.others.pop(attempt.lane, None)
+            elif attempt.model is not None and self.others.get(attempt.lane) != attempt.model:
+                self.others[attempt.lane] = attempt.model
+                _log.warning("lane %s answers as %s, not as %s (decision %s); if that is meant, say `reports: %s`",
+                             attempt.lane, attempt.model, attempt.other_than, run.id, attempt.model)  # fmt: skip
 
     async def _written(self, run: Run, outcome: Outcome) -> None:
         """Write how a request ended; where that fails, the log is owed what the client gets instead."""

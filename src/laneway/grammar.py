@@ -191,6 +191,7 @@ _LANE_KEYS = (
     "address",
     "gate",
     "supports",
+    "reports",
 )
 
 
@@ -220,6 +221,7 @@ def lane(name: str, node: Node, reading: Reading) -> Lane:
         private_address=entries.get("address", one_of(["private-allowed"], "address")) is not None,
         gate_after=entries.get("gate", one_of(["before", "after"], "gate")) == "after",
         supports=_maybe_set(entries.get("supports", listed(one_of(NEEDS, "need")))),
+        reports=frozenset(entries.get("reports", listed(text)) or ()),
     )
     _refuse_false_promises(made, own=own, entries=entries, reading=reading)
     return made

@@ -64,6 +64,7 @@ class Lane:
     private_address: bool = False
     gate_after: bool = False
     supports: frozenset[str] | None = None
+    reports: frozenset[str] = frozenset()
 
     @property
     def own(self) -> bool:
@@ -73,6 +74,10 @@ class Lane:
     def known(self, today: datetime.date, fresh_days: int) -> bool:
         """Whether what others promise of it was verified within `fresh_days`; else its places are unknown."""
         return self.own or (self.verified is not None and 0 <= (today - self.verified).days <= fresh_days)
+
+    def answers_as(self, model: str) -> bool:
+        """Whether a lane that says that `model` answered is the one that the policy speaks of."""
+        return model == self.model or model in self.reports
 
     def cost(self, tokens_in: int, tokens_out: int) -> float | None:
         """Money for one call, None where the price is unknown."""

@@ -49,7 +49,8 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of one lane: why, how it ended, how long it took (ms from the request's start), its cost.
 
-    `said` is what a lane that was called to judge said of the answer before it.
+    `said` is what a lane that was called to judge said of the answer before it. `model` is what the lane calls
+    itself; `other_than` is the policy's model where that is another one.
     """
 
     lane: str
@@ -61,6 +62,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_byte_ms: float | None = None
     status: int | None = None
     model: str | None = None
+    other_than: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
     cost: float | None = None

@@ -1,7 +1,7 @@
 """report: recorded stories in, the review's three questions answered.
 
 Which tasks escalated? Which cheap answers were rejected? Which fallbacks fired? Each by workload, rule,
-lane and cause, with an example to look at.
+lane and cause, with an example to look at. And which lanes answered as another model than the policy names.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Review(NamedTuple):
     escalated: list[Row]
     rejected: list[Row]
     fallbacks: list[Row]
+    other_models: list[Row]
 
 
 Key = tuple[str, str, str, str]
@@ -73,7 +74,7 @@ def ending(outcome: Outcome | None) -> str:
 def review(stories: Iterable[Recorded]) -> Review:
     """The three questions over `stories` (oldest first). Reads each once."""
     statuses, ends = Counter[str](), Counter[str]()
-    escalated, rejected, fallbacks = _Tally(), _Tally(), _Tally()
+    escalated, rejected, fallbacks, others = _Tally(), _Tally(), _Tally(), _Tally()
     for story in stories:
         workload = story.opening.signals.workload or "(none)"
         rule = story.opening.decision.reasons[0].rule
@@ -81,6 +82,9 @@ def review(stories: Iterable[Recorded]) -> Review:
         ends[ending(story.outcome)] += 1
         attempts = story.outcome.attempts if story.outcome else ()
         for attempt in attempts:
+            if attempt.other_than is not None:
+                told = f"as {attempt.model}, not {attempt.other_than}"
+                others.add((workload, f"lanes.{attempt.lane}", attempt.lane, told), story.id)
             if attempt.verdict is not None and attempt.verdict.verdict != "pass":
                 cause = f"{', '.join(attempt.verdict.failed)} -> {attempt.verdict.verdict}"
                 rejected.add((workload, "gate", attempt.lane, cause), story.id)
@@ -94,7 +98,8 @@ def review(stories: Iterable[Recorded]) -> Review:
             elif intent.why == "escalation":
                 weak = next((a.verdict for a in attempts if a.lane == before.lane and a.verdict), None)
                 escalated.add((workload, rule, hop, ", ".join(weak.failed) if weak else ""), story.id)
-    return Review(statuses.total(), dict(statuses), dict(ends), escalated.rows(), rejected.rows(), fallbacks.rows())
+    rows = (tally.rows() for tally in (escalated, rejected, fallbacks, others))
+    return Review(statuses.total(), dict(statuses), dict(ends), *rows)
 
 
 def _fallback_rule(opening: Opening) -> str:

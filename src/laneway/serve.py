@@ -274,5 +274,6 @@ class _Call:
         self.run.attempts.append(
             Attempt(lane=self.lane.name, why=self.why, result=result, started_ms=self.started_ms,
                     ended_ms=self.run.ms(), first_byte_ms=self.first_byte_ms, model=model,
+                    other_than=None if model is None or self.lane.answers_as(model) else self.lane.model,
                     tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, verdict=verdict)
         )  # fmt: skip

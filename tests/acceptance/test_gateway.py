@@ -17,8 +17,10 @@ from tests.harness import Bench, bench, policy_text, run
 
 from laneway import gateway as gateway_module
 from laneway.decision import Route
+from laneway.explain import attempt_line
 from laneway.policy_file import parse
 from laneway.providers.scripted import Scripted, ScriptedLane
+from laneway.report import Recorded, review
 from laneway.server import app
 from laneway.store import Reader
 
@@ -615,3 +617,32 @@ def test_many_at_once_are_all_answered_and_chained(tmp_path: Path) -> None:
             assert b.verified()
 
     run(test)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_lane_that_answers_as_another_model_is_noticed_on_its_first_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    """It is warned of once, with the decision, and is on record; `reports` in the policy would say that it is meant."""
+
+    async def check() -> None:
+        async with bench(tmp_path) as b:
+            await b.ask(stream=stream)
+            assert caplog.messages == []
+            b.home.model = "cheaper-model"
+            for _ in range(2):
+                got = await b.ask(stream=stream)
+            assert len(caplog.messages) == 1
+            assert caplog.messages[0].startswith("lane home answers as cheaper-model, not as home-model (decision ")
+            outcome = b.story(got.headers["laneway-decision"]).outcome
+            assert outcome is not None
+            (attempt,) = outcome.entry.attempts
+            assert (attempt.model, attempt.other_than) == ("cheaper-model", "home-model")
+            assert "answered as cheaper-model, not as home-model" in attempt_line(attempt, "EUR")
+            with closing(Reader.open(b.log)) as reader:
+                told = [Recorded(s.id, s.opening, tuple(i.entry for i in s.intents), s.outcome and s.outcome.entry)
+                        for s in reader.stories()]  # fmt: skip
+            (row,) = review(told).other_models
+            assert (row.lane, row.cause, row.times) == ("home", "as cheaper-model, not home-model", 2)
+
+    run(check)

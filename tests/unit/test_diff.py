@@ -267,6 +267,7 @@ def test_new_access_by_a_fallback_is_shown_in_the_outage_that_leads_there() -> N
         changed("try: strongest", "try: ours", changed("try: cheapest", "try: ours")),
     )
     source = changed("weak: [strongest, hold]", "weak: [ours, hold]", source)
+    source = changed("judge: [safest, strongest]", "judge: ours", source)
     report = differ(("then: [ours, refuse]", "then: [ours, shared, refuse]"), source=source, denied=("confidential",))
     assert reached(report) == [("shared", "confidential")]
 
@@ -311,7 +312,7 @@ def test_what_is_not_routing_is_listed_by_its_place() -> None:
     assert told["approved.review_every"] == ("60", "30")
     assert told["detect.unreadable"] == ("restricted", "confidential")
     assert told["facts.pages.high"] == ("5000", "500")
-    assert told["gate.checks"][1] == "empty, cut-off, invalid-json, tool-call"
+    assert told["gate.checks"][1] == "empty, cut-off, invalid-json, tool-call, judge"
     assert (
         len([about for about in told if about.startswith("gate.waiver of bench, ") or "until 2027-01-20" in about]) == 1
     )

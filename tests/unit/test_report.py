@@ -68,12 +68,12 @@ def fallen_back(id: str, cause: str = "late") -> Recorded:
 
 def test_an_empty_log_has_an_empty_review() -> None:
     """Without requests there is nothing to count."""
-    assert tuple(review([])) == (0, {}, {}, [], [], [])
+    assert tuple(review([])) == (0, {}, {}, [], [], [], [])
 
 
 def test_a_plain_request_is_counted_and_nothing_else() -> None:
     """A request that went as planned appears in the frame and in no table."""
-    assert tuple(review([plain("a"), plain("b")])) == (2, {"answered": 2}, {"answered": 2}, [], [], [])
+    assert tuple(review([plain("a"), plain("b")])) == (2, {"answered": 2}, {"answered": 2}, [], [], [], [])
 
 
 def test_an_escalation_is_one_row_and_its_weak_answer_another() -> None:
@@ -169,7 +169,7 @@ def test_a_request_that_was_turned_away_is_counted() -> None:
     out = Outcome(id="b", status="refused", code="lanes_failed")
     found = review([Recorded("a", opening(decision=refused), (), outcome), Recorded("b", opening(), (), out)])
     ends = {"refused (no_lane)": 1, "refused (lanes_failed)": 1}
-    assert tuple(found) == (2, {"refused": 2}, ends, [], [], [])
+    assert tuple(found) == (2, {"refused": 2}, ends, [], [], [], [])
 
 
 def test_an_ending_says_each_word_once() -> None:

@@ -30,6 +30,7 @@ _QUESTIONS = (
     ("Which cheap answers were rejected?", "rejected"),
     ("Which fallbacks fired?", "fallbacks"),
 )
+_WARNING = ("Which lanes answered as another model than the policy names?", "other_models")
 
 
 @click.command()
@@ -41,8 +42,8 @@ def review(policy_path: Path, log_path: Path | None, since: str, json_: bool) ->
     """Answer the three questions: what escalated, which cheap answers were rejected, which fallbacks fired."""
     found = read_review(default_log(policy_path, log_path), _since(since))
     if json_:
-        as_json({"since": since, "requests": found.requests, "statuses": found.statuses, "ends": found.ends}
-                | {key: [row._asdict() for row in getattr(found, key)] for _, key in _QUESTIONS})  # fmt: skip
+        rows = {key: [row._asdict() for row in getattr(found, key)] for _, key in (*_QUESTIONS, _WARNING)}
+        as_json({"since": since, "requests": found.requests, "statuses": found.statuses, "ends": found.ends} | rows)
     else:
         print_review(found, since)
 
@@ -57,18 +58,18 @@ def read_review(log: Path, since: datetime.datetime | None) -> Review:
 
 
 def print_review(found: Review, since: str) -> None:
-    """Three tables under their questions."""
+    """Three tables under their questions, and a fourth where a lane answered as another model."""
     ends = ", ".join(f"{count} {end}" for end, count in sorted(found.ends.items())) or "nothing"
     frame = "of all time" if since == "all" else f"of the last {since}"
     out.print(f"Review {frame}: {found.requests} requests: {ends}", style="bold")
-    for question, key in _QUESTIONS:
+    for question, key in (*_QUESTIONS, *[_WARNING] * bool(found.other_models)):
         out.print(f"\n{question}", style="bold")
-        rows: list[Row] = getattr(found, key)
-        if not rows:
+        told: list[Row] = getattr(found, key)
+        if not told:
             out.print("  none")
             continue
         table = grid("lane", "cause", "times", "workload", "rule", "example")
-        for row in rows:
+        for row in told:
             table.add_row(row.lane, row.cause, str(row.times), row.workload, row.rule, row.example)
         print_table(table)
 
