@@ -1,7 +1,10 @@
-"""log: list what is on record, and prove that nothing in it was changed."""
+"""log: list what is on record, prove that nothing in it was changed, sign it, and copy it."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -23,10 +26,13 @@ from laneway.cli.output import (
 )
 from laneway.cli.why import times
 from laneway.decision import Route
+from laneway.errors import LogError, UsageError
 from laneway.report import ending
-from laneway.store import Reader, Story
+from laneway.store import Reader, Signing, Story, Verification
+from laneway.store.checkpoint import Against, Checkpoint, read_checkpoints
+from laneway.store.note import PrivateKey, keep_new_key, public_key
 
-__all__ = ["log", "row", "verify"]
+__all__ = ["backup", "checkpoint", "key", "log", "row", "verify"]
 
 
 @click.group(invoke_without_command=True)
@@ -71,32 +77,137 @@ def row(story: Story) -> dict[str, object]:
     }
 
 
+_beside = click.option(
+    "--policy", "policy_path", type=click.Path(path_type=Path), help="The policy file beside the log."
+)
+_log_file = click.option("--log", "log_path", type=click.Path(path_type=Path), help="The log file.")
+
+
+def _named(ctx: click.Context, policy_path: Path | None, log_path: Path | None) -> Path:
+    """The log that the subcommand or the group was given."""
+    return default_log(policy_path, log_path) if policy_path else log_path or Path(ctx.obj)
+
+
 @log.command()
-@click.option("--policy", "policy_path", type=click.Path(path_type=Path), help="The policy file beside the log.")
-@click.option("--log", "log_path", type=click.Path(path_type=Path), help="The log file.")
+@_beside
+@_log_file
+@click.option("--checkpoint", "place", type=click.Path(path_type=Path), metavar="FILE",
+              help="Signed checkpoints that were kept elsewhere.")  # fmt: skip
+@click.option("--public-key", "public", metavar="KEY", help="Who signed them: the key, or a file with it.")
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, policy_path: Path | None, log_path: Path | None, json_: bool) -> None:
+def verify(
+    ctx: click.Context, policy_path: Path | None, log_path: Path | None, place: Path | None, public: str | None,
+    json_: bool,
+) -> None:  # fmt: skip
     """Prove that no record was changed, removed or reordered. Exit code 1 where one was.
 
-    A chain alone cannot show that the newest records were cut off: compare the printed head with one kept
-    elsewhere.
+    A chain alone cannot show that the newest records were cut off, or that the whole log was written anew. Signed
+    checkpoints can: give the file where they were kept, and the public key.
     """
-    path = default_log(policy_path, log_path) if policy_path else log_path or ctx.obj
-    with (
-        closing(Reader.open(path)) as reader,
-        Progress(console=err, transient=True) as progress,
-    ):
-        task = progress.add_task("verifying", total=None)
-        found = reader.verify(lambda done, total: progress.update(task, completed=done, total=total))
+    if (place is None) != (public is None):
+        raise UsageError("--checkpoint and --public-key go together: `laneway log key` printed the key")
+    path = _named(ctx, policy_path, log_path)
+    signed, found = list[Checkpoint](), None
+    if place is not None and public is not None:
+        key = public_key(public)
+        try:
+            signed = read_checkpoints(place, key)
+        except LogError as error:
+            found = Verification(False, 0, str(error), "")
+    found = found or _verified(path, Against(signed) if signed else None)
     if json_:
-        as_json(
-            msgspec.to_builtins(
-                {"ok": found.ok, "entries": found.entries, "problem": found.problem, "head": found.head}
-            )
-        )
+        as_json(msgspec.to_builtins(found) | {"checkpoints": len(signed)})
     elif found.ok:
-        out.print(f"ok: {found.entries} entries, head {found.head}", style="green", soft_wrap=True)
+        covered = f"; signed checkpoints that fit: {len(signed)}, covering {found.covered} entries" if signed else ""
+        out.print(f"ok: {found.entries} entries, head {found.head}{covered}", style="green", soft_wrap=True)
     else:
         err.print(f"NOT ok: {found.problem}", style="red", soft_wrap=True)
     ctx.exit(0 if found.ok else 1)
+
+
+def _verified(path: Path, against: Against | None = None) -> Verification:
+    with closing(Reader.open(path)) as reader, Progress(console=err, transient=True) as progress:
+        task = progress.add_task("verifying", total=None)
+        return reader.verify(lambda done, total: progress.update(task, completed=done, total=total), against)
+
+
+@log.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--origin", metavar="NAME", help="The log's name in its checkpoints, such as example.com/laneway.")
+@json_option
+def key(file: Path, origin: str | None, json_: bool) -> None:
+    """Make a key pair for checkpoints: the private one in a new FILE, the public one printed.
+
+    The server needs FILE; whoever verifies needs the public key. Keep that where who can write the log cannot.
+    """
+    public = keep_new_key(file, origin or f"laneway/{secrets.token_hex(8)}").text
+    if json_:
+        as_json({"file": str(file), "public_key": public})
+    else:
+        err.print(f"the private key is in {file}; this is the public one:", soft_wrap=True)
+        out.print(public, soft_wrap=True)
+
+
+@log.command()
+@click.argument("place", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--key", "key_path", required=True, type=click.Path(path_type=Path), help="From `laneway log key`.")
+@_beside
+@_log_file
+@json_option
+@click.pass_context
+def checkpoint(
+    ctx: click.Context, place: Path, key_path: Path, policy_path: Path | None, log_path: Path | None, json_: bool
+) -> None:
+    """Sign the log as it is now into FILE, or into a file in that directory. A server may be writing the log."""
+    path = _named(ctx, policy_path, log_path)
+    with closing(Signing(path, place, PrivateKey.load(key_path))) as signing:
+        made = signing.once()
+    if json_:
+        as_json({"file": str(signing.place), "origin": made.origin, "records": made.size, "root": made.root.hex()})
+    else:
+        out.print(f"{made.size} records of {path} are signed in {signing.place}", style="green", soft_wrap=True)
+
+
+@log.command()
+@click.argument("copy", metavar="DEST", type=click.Path(path_type=Path))
+@_beside
+@_log_file
+@json_option
+@click.pass_context
+def backup(ctx: click.Context, copy: Path, policy_path: Path | None, log_path: Path | None, json_: bool) -> None:
+    """Copy the log into the new file DEST, and verify the copy. A server may be writing the log.
+
+    Exit code 1 where the copy does not verify; it is kept all the same.
+    """
+    path = _named(ctx, policy_path, log_path)
+    _copy(path, copy)
+    found = _verified(copy)
+    if json_:
+        as_json({"file": str(copy)} | msgspec.to_builtins(found))
+    elif found.ok:
+        out.print(f"ok: {copy} holds {found.entries} entries, head {found.head}", style="green", soft_wrap=True)
+    else:
+        err.print(f"{copy} is kept, but NOT ok: {found.problem}", style="red", soft_wrap=True)
+    ctx.exit(0 if found.ok else 1)
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """The log into `copy`, which appears whole or not at all, and never over another file."""
+    if copy.exists():
+        raise UsageError(f"{copy} exists, and a backup is never written over: name another file")
+    with closing(Reader.open(path)) as reader:
+        try:
+            handle, name = tempfile.mkstemp(
+                prefix=f".{copy.name}.", dir=copy.parent
+            )  # for its owner only, as the log is
+        except OSError as error:
+            raise UsageError(f"no backup can be made at {copy}: {error.strerror}") from None
+        os.close(handle)
+        try:
+            reader.backup(Path(name))
+            Path(copy).hardlink_to(name)
+        except FileExistsError:
+            raise UsageError(f"{copy} exists by now, and a backup is never written over: name another file") from None
+        finally:
+            Path(name).unlink()

@@ -9,10 +9,13 @@ from pathlib import Path
 import click
 
 from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, policy_option
-from laneway.errors import LogError
+from laneway.errors import LogError, UsageError
 from laneway.gateway import Gateway
 from laneway.server.activation import proved
 from laneway.server.app import run
+from laneway.store import Signing
+from laneway.store.chain import VERSION
+from laneway.store.note import PrivateKey
 
 __all__ = ["serve"]
 
@@ -22,19 +25,31 @@ __all__ = ["serve"]
 @log_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", default=4180, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
+@click.option("--checkpoint", "place", type=click.Path(path_type=Path), metavar="FILE",
+              help="Keep signed checkpoints of the log there (or in that directory): on another disk.")  # fmt: skip
+@click.option("--checkpoint-key", "key", type=click.Path(path_type=Path), metavar="FILE",
+              help="The private key that signs them, from `laneway log key`.")  # fmt: skip
+@click.option("--checkpoint-every", "seconds", default=60.0, show_default=True, type=click.FloatRange(0.1, 86_400),
+              help="Seconds between two of them.")  # fmt: skip
 @json_option
-def serve(policy_path: Path, log_path: Path | None, host: str, port: int, json_: bool) -> None:
+def serve(
+    policy_path: Path, log_path: Path | None, host: str, port: int, place: Path | None, key: Path | None,
+    seconds: float, json_: bool,
+) -> None:  # fmt: skip
     """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy, once it is proved.
 
     A changed policy file is proved and put in force between requests; one that is not proved never is.
     Exit code: 5 invalid policy file, 6 a property is broken or not proved.
     """
+    if (place is None) != (key is None):
+        raise UsageError("--checkpoint and --checkpoint-key go together: `laneway log key FILE` makes a key")
     policy, report = proved(policy_path)
     for finding in report.findings:
         err.print(f"warning: line {finding.line}: {finding.about}: {finding.message}", style="yellow", soft_wrap=True)
     log = default_log(policy_path, log_path)
     with suppress(LogError), opened(log):  # only to warn of damage: whether it can be served is for `run` to say
         _settle()
+    signing = Signing(log, place, PrivateKey.load(key)) if place and key else None
 
     def ready(gateway: Gateway, port: int) -> None:
         _settle()
@@ -56,7 +71,23 @@ def serve(policy_path: Path, log_path: Path | None, host: str, port: int, json_:
                 style="yellow",
             )
 
-    run(policy, log, host=host, port=port, on_ready=ready)
+        if gateway.log.migrated:
+            err.print(
+                f"  the log had format {gateway.log.migrated} and was brought to format {VERSION}: an older Laneway "
+                "can use only a backup from before", style="yellow", soft_wrap=True,
+            )  # fmt: skip
+        if signing:
+            _told(signing, log)
+
+    run(policy, log, host=host, port=port, on_ready=ready, signing=signing, seconds=seconds)
+
+
+def _told(signing: Signing, log: Path) -> None:
+    """Where the checkpoints are, and whether that is elsewhere at all."""
+    err.print(f"  checkpoints: {signing.state()['records']} records are signed in {signing.place}", soft_wrap=True)
+    if signing.place.stat().st_dev == log.stat().st_dev:
+        err.print("  that is the same disk as the log's: who can write one can write the other", style="yellow",
+                  soft_wrap=True)  # fmt: skip
 
 
 def _settle() -> None:

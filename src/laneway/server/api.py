@@ -18,6 +18,7 @@ import msgspec
 from laneway.addresses import is_loopback
 from laneway.errors import LogError, RequestError, shown
 from laneway.gateway import Gateway, Stopped
+from laneway.store import Signing
 from laneway.wire import openai
 
 __all__ = ["MAX_BODY", "Api", "Message", "Receive", "Scope", "Send"]
@@ -72,10 +73,10 @@ class _Reply:
 
 
 class Api:
-    """The ASGI application over one Gateway."""
+    """The ASGI application over one Gateway; `signing` keeps checkpoints of its log, where that was asked for."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
+    def __init__(self, gateway: Gateway, signing: Signing | None = None) -> None:
+        self.gateway, self.signing = gateway, signing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP exchange."""
@@ -151,7 +152,8 @@ class Api:
         lanes = {name: closed.get(name, "open") for name in policy.lanes}
         usable = gateway.log.failure is None and any(state == "open" for state in lanes.values())
         state = {"status": "ready" if usable else "not ready", "policy": policy.hash, "lanes": lanes,
-                 "log": gateway.log.failure or "ok", "refused_policy": gateway.refused}  # fmt: skip
+                 "log": gateway.log.failure or "ok", "refused_policy": gateway.refused,
+                 "checkpoint": self.signing.state() if self.signing else "off"}  # fmt: skip
         return (200 if usable else 503), state
 
 

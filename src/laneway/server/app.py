@@ -20,7 +20,7 @@ from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
 from laneway.server.activation import activate, watch
 from laneway.server.api import Api
-from laneway.store import Log
+from laneway.store import Log, Signing
 
 __all__ = ["GRACE", "run"]
 
@@ -28,27 +28,33 @@ GRACE = 10
 """Seconds that running requests get to end once the server is to stop."""
 
 
-def run(policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None]) -> None:
-    """Serve by `policy`, and by what its file becomes, until SIGTERM or SIGINT.
+def run(
+    policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None],
+    signing: Signing | None = None, seconds: float = 60.0,
+) -> None:  # fmt: skip
+    """Serve by `policy`, and by what its file becomes, until SIGTERM or SIGINT; sign the log every `seconds`.
 
     Raises UsageError for a host that is not loopback, LogError, OSError.
     """
     _loopback_only(host)
-    uvloop.run(_serve(policy, log_path, host, port, on_ready))
+    uvloop.run(_serve(policy, log_path, host, port, on_ready, signing, seconds))
 
 
 async def _serve(
-    policy: Policy, log_path: Path, host: str, port: int, on_ready: Callable[[Gateway, int], None]
-) -> None:
+    policy: Policy, log_path: Path, host: str, port: int, on_ready: Callable[[Gateway, int], None],
+    signing: Signing | None = None, seconds: float = 60.0,
+) -> None:  # fmt: skip
     log = await asyncio.to_thread(Log.open, log_path)
     provider: HttpProvider | None = None
     watching: asyncio.Task[None] | None = None
     try:
+        if signing is not None:
+            await asyncio.to_thread(signing.start, seconds)
         provider = HttpProvider(policy.lanes, os.environ)
         gateway = Gateway(log, await activate(policy, log, provider))
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
         with _listen(host, port) as listener:
-            server = _Server(_config(Api(gateway)))
+            server = _Server(_config(Api(gateway, signing)))
             for stop in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(stop, server.handle_exit, stop, None)
             on_ready(gateway, listener.getsockname()[1])
@@ -62,6 +68,8 @@ async def _serve(
         if provider is not None:
             await provider.close()
         await asyncio.to_thread(log.close)
+        if signing is not None:  # behind the last record
+            await asyncio.to_thread(signing.close)
 
 
 class _Server(uvicorn.Server):

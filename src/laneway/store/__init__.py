@@ -1,11 +1,12 @@
 """The store: the durable log of every request, in one SQLite file.
 
 `Log` writes it, one a server process: entries come in, and are on disk when `append` returns. `Reader`
-reads it while a server writes: stories, policy texts and the proof that nothing was changed come out.
-Neither holds prompt text or answers.
+reads it while a server writes: stories, policy texts, copies and the proof that nothing was changed come out.
+`Signing` keeps signed checkpoints of it elsewhere. None of them holds prompt text or answers.
 """
 
 from laneway.store.reader import Logged, Reader, Story, Verification
+from laneway.store.signing import Signing
 from laneway.store.writer import Log
 
-__all__ = ["Log", "Logged", "Reader", "Story", "Verification"]
+__all__ = ["Log", "Logged", "Reader", "Signing", "Story", "Verification"]

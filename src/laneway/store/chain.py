@@ -16,10 +16,11 @@ import msgspec
 from laneway.errors import LogError, shown
 from laneway.record import Entry, Intent
 
-__all__ = ["SCHEMA", "SQL", "VERSION", "Line", "genesis", "line", "link"]
+__all__ = ["SCHEMA", "SQL", "VERSION", "Line", "genesis", "line", "link", "newer"]
 
-VERSION = 1
-SCHEMA = Path(__file__).with_name("schema.sql").read_text()
+SCHEMA = re.split(r"^-- format \d+\n", Path(__file__).with_name("schema.sql").read_text(), flags=re.M)[1:]
+"""What brings a file from each format to the next, from an empty one on."""
+VERSION = len(SCHEMA)
 SQL = dict(re.findall(r"^-- name: (\w+)\n(.+?;)$", Path(__file__).with_name("queries.sql").read_text(), re.M | re.S))
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -58,3 +59,9 @@ def link(previous: bytes, seq: int, at: int, *texts: bytes) -> bytes:
     0x00 separates, because it is in none of them: ids are printable, kinds are ours, JSON escapes it.
     """
     return hashlib.sha256(previous + b"\0".join((b"%d" % seq, b"%d" % at, *texts))).digest()
+
+
+def newer(path: Path, found: int) -> LogError:
+    """What to say of a log that a later Laneway wrote."""
+    known = f"(format {found}, and this one knows {VERSION})"
+    return LogError(f"the log {path} was written by a newer Laneway {known}; use that one")

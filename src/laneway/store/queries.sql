@@ -71,6 +71,14 @@ FROM record NOT INDEXED WHERE seq > :after ORDER BY seq;
 -- name: hash_of
 SELECT hash FROM record WHERE seq = :seq;
 
+-- name: hashes
+-- A page of the tree's leaves.
+SELECT seq, hash FROM record NOT INDEXED WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :page;
+
+-- name: objects
+-- Whether a file without a format holds something of somebody else's.
+SELECT count(*) FROM sqlite_schema;
+
 -- name: policies
 SELECT CAST(hash AS BLOB), CAST(text AS BLOB) FROM policy ORDER BY hash;
 

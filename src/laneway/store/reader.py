@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,8 @@ import msgspec
 
 from laneway.errors import LogError
 from laneway.record import Entry, Intent, Opening, Outcome
-from laneway.store.chain import SQL, genesis, link
+from laneway.store.chain import SQL, VERSION, genesis, link, newer
+from laneway.store.checkpoint import Against
 
 __all__ = ["Logged", "Reader", "Story", "Verification"]
 
@@ -56,12 +57,16 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found. `entries` were in order; `head` is the hash of the last of them, in hex."""
+    """What `verify` found. `entries` were in order; `head` is the hash of the last of them, in hex.
+
+    `covered` of them are under a signed checkpoint that fits, where there were any to compare.
+    """
 
     ok: bool
     entries: int
     problem: str | None
     head: str
+    covered: int = 0
 
 
 class _BrokenError(Exception):
@@ -87,6 +92,11 @@ class Reader:
             db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise LogError(f"the log {path} cannot be opened: {error}") from error
+        with suppress(sqlite3.Error):  # a file that is no log shows itself when it is read
+            (found,) = db.execute("PRAGMA user_version").fetchone()
+            if found > VERSION:
+                db.close()
+                raise newer(path, found)
         return cls(path, db)
 
     def close(self) -> None:
@@ -133,21 +143,51 @@ class Reader:
             return str(error)
         return None
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
+    def hashes(self, after: int, until: int | None = None) -> Iterator[bytes]:
+        """The hashes of the records behind number `after`, as they stand there; `verify` recomputes them."""
+        bounds = {"until": _NEWEST if until is None else until, "page": _PAGE}
+        while True:
+            with self._reading():
+                page = self._db.execute(SQL["hashes"], bounds | {"after": after}).fetchall()
+            for seq, hash in page:
+                after += 1
+                if seq != after:
+                    raise LogError(f"the log {self.path} has no record {after}: run `laneway log verify`")
+                yield hash
+            if len(page) < _PAGE:
+                return
+
+    def backup(self, copy: Path) -> None:
+        """Copy the log as it is now into the empty file `copy`, while a server may go on writing."""
+        try:
+            with closing(sqlite3.connect(copy, isolation_level=None)) as target:
+                self._db.backup(target)
+                target.execute("PRAGMA journal_mode = DELETE").fetchall()  # so that the copy is one file
+        except sqlite3.Error as error:
+            raise LogError(f"the log {self.path} cannot be copied to {copy}: {error}") from error
+
+    def verify(
+        self, progress: Callable[[int, int], None] | None = None, against: Against | None = None
+    ) -> Verification:
         """Recompute the chain, the policies' hashes and SQLite's own checks; stops at the first problem.
 
         Finds any change of a record that was followed by another, and any change that did not recompute
         the chain. A chain alone cannot show that its newest records were cut off, or that all of it was
-        written anew: compare `head` and `entries` with a copy that was kept elsewhere.
+        written anew: signed checkpoints that were kept elsewhere can, given as `against`.
         """
         entries, head = 0, b""
         try:
             total: int = self._db.execute(SQL["last_seq"]).fetchone()[0]
-            for entries, head in self._chain():  # noqa: B007 - the last one is the result
+            for entries, head in self._chain():
+                if against is not None and entries:
+                    against.add(head)
                 if progress and entries % _PROGRESS == 0:
                     progress(entries, total)
             if progress:
                 progress(entries, entries)
+            problem = against.problem() if against else None
+            if problem is not None:
+                raise _BrokenError(problem)
             self._check_policies()
             self._check_file()
         except _BrokenError as broken:
@@ -155,7 +195,7 @@ class Reader:
         except _DAMAGE as error:
             problem = f"the file cannot be read after record {entries}: {error}"
             return Verification(False, entries, problem, head.hex())
-        return Verification(True, entries, None, head.hex())
+        return Verification(True, entries, None, head.hex(), against.covered if against else 0)
 
     def _stories(self, query: str, seq: int, since: datetime.datetime | None) -> Iterator[Story]:
         # A page a query: an open one would keep the write-ahead log growing for as long as a person reads.

@@ -1,17 +1,21 @@
 -- The log: one append-only chain of entries, and the policies they were decided under.
 -- There is no column for prompt text or answers, on purpose.
+--
+-- Each part below brings a file from one format to the next, in one transaction: a new file goes through all of them, an
+-- older one through those that it lacks. A part is never edited once it was released; a change is a new part.
 
+-- format 1
 BEGIN IMMEDIATE;
 
 -- `salt`: 32 random bytes. Keys the commitments, and is where the chain begins.
-CREATE TABLE IF NOT EXISTS meta (
+CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- `seq` counts from 1 without a gap and is the order; `at` is UTC in microseconds and may jump.
 -- `body` is the entry as JSON; `hash` covers the hash before it and every column of this row.
-CREATE TABLE IF NOT EXISTS record (
+CREATE TABLE record (
     seq      INTEGER PRIMARY KEY,
     at       INTEGER NOT NULL,
     decision TEXT NOT NULL,
@@ -21,14 +25,29 @@ CREATE TABLE IF NOT EXISTS record (
 ) STRICT;
 
 -- Finds a story, its first entry, and the decisions that never ended, without reading a body.
-CREATE INDEX IF NOT EXISTS record_by_decision ON record (decision, kind);
+CREATE INDEX record_by_decision ON record (decision, kind);
 
 -- Policy texts as they were served, by their SHA-256.
-CREATE TABLE IF NOT EXISTS policy (
+CREATE TABLE policy (
     hash TEXT PRIMARY KEY,
     text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 PRAGMA user_version = 1;
+
+COMMIT;
+
+-- format 2
+BEGIN IMMEDIATE;
+
+-- No program changes the past by accident. (On purpose it can: that is what the chain and checkpoints show.)
+CREATE TRIGGER record_unchanged BEFORE UPDATE ON record BEGIN SELECT raise(ABORT, 'records are never changed'); END;
+CREATE TRIGGER record_kept BEFORE DELETE ON record BEGIN SELECT raise(ABORT, 'records are never deleted'); END;
+CREATE TRIGGER policy_unchanged BEFORE UPDATE ON policy BEGIN SELECT raise(ABORT, 'policies are never changed'); END;
+CREATE TRIGGER policy_kept BEFORE DELETE ON policy BEGIN SELECT raise(ABORT, 'policies are never deleted'); END;
+CREATE TRIGGER meta_unchanged BEFORE UPDATE ON meta BEGIN SELECT raise(ABORT, 'the salt is never changed'); END;
+CREATE TRIGGER meta_kept BEFORE DELETE ON meta BEGIN SELECT raise(ABORT, 'the salt is never deleted'); END;
+
+PRAGMA user_version = 2;
 
 COMMIT;

@@ -23,7 +23,7 @@ import msgspec
 
 from laneway.errors import LogError
 from laneway.record import Entry, Outcome
-from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link
+from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link, newer
 
 __all__ = ["Log"]
 
@@ -61,13 +61,14 @@ class Log:
     """The log of one server process.
 
     `closed`: decisions found open and closed; `commits`: batches so far; `failure`: why the last batch
-    could not be written, None while all is well.
+    could not be written, None while all is well; `migrated`: the file's older format, where it had one.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self.commits = 0
         self.failure: str | None = None
+        self.migrated: int | None = None
         self._db = db
         self._salt = _salt(db)
         self._turn = threading.Lock()  # one transaction at a time on the one connection
@@ -88,7 +89,10 @@ class Log:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 held.enter_context(_locked(path))
                 path.touch(mode=0o600)
-                log = cls(path, held.enter_context(closing(_connect(path))))
+                db = held.enter_context(closing(_connect(path)))
+                migrated = _brought_up(path, db)
+                log = cls(path, db)
+                log.migrated = migrated
             except (OSError, sqlite3.Error) as error:
                 raise LogError(f"the log {path} cannot be opened: {_cause(error)}") from error
             log._held = held.pop_all()
@@ -240,16 +244,27 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    with ExitStack() as undo:
-        undo.callback(db.close)
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
-            raise LogError(f"the log {path} was written by a newer Laneway (format {version}); use that one")
-        db.execute("PRAGMA journal_mode = WAL").fetchall()
-        db.execute("PRAGMA synchronous = FULL")
-        db.executescript(SCHEMA)
-        undo.pop_all()
+    db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def _brought_up(path: Path, db: sqlite3.Connection) -> int | None:
+    """Bring an older or empty file to this format, each step whole or not at all; the older format, if any."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise newer(path, found)
+    if found == 0 and db.execute(SQL["objects"]).fetchone()[0]:
+        raise LogError(f"the file {path} is a database of another program: name another file with --log")
+    db.execute("PRAGMA journal_mode = WAL").fetchall()
+    for version in range(found, VERSION):
+        try:
+            db.executescript(SCHEMA[version])
+        except sqlite3.Error as error:
+            raise LogError(
+                f"the log {path} has format {found} and could not be brought to format {VERSION}: {_cause(error)}; "
+                "it is as it was before this step"
+            ) from error
+    return found if 0 < found < VERSION else None
 
 
 def _salt(db: sqlite3.Connection) -> bytes:
