@@ -289,6 +289,8 @@ async def _kept_alive(run: Run) -> AsyncIterator[None]:
             await asyncio.sleep(KEEP_ALIVE)
             if run.live:
                 return
+            if not run.intents:  # nobody is given an id that is not on record
+                continue
             if not run.client.started:
                 await run.client.begin({"laneway-decision": run.id}, stream=True)
             await run.client.write(b": laneway is waiting for the gate\n\n")

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.unit.test_store import answered, append, intent
+
+from laneway.cli import main
+from laneway.errors import LogError
+from laneway.record import Entry
+from laneway.store import Log, Reader, writer
+from laneway.store.chain import SCHEMA, VERSION, genesis, line, link
+
+# The file as the first format had it, written out here: it must be readable for as long as anybody has one.
+FORMAT_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE record (
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, decision TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('intent', 'outcome')), body BLOB NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE INDEX record_by_decision ON record (decision, kind);
+CREATE TABLE policy (hash TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+
+def older(path: Path) -> Path:
+    """A log of the first format with one request."""
+    salt = bytes(range(32))
+    head = genesis(salt)
+    entries: list[Entry] = [intent("alpha"), answered("alpha")]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(FORMAT_1)
+        db.execute("INSERT INTO meta VALUES ('salt', ?)", [salt])
+        for seq, entry in enumerate(entries, start=1):
+            at, decision, kind, body = line(entry)
+            head = link(head, seq, at, decision.encode(), kind.encode(), body)
+            db.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", [seq, at, decision, kind, body, head])
+    return path
+
+
+def schema(path: Path) -> list[tuple[str, str]]:
+    """What is in a file."""
+    with closing(sqlite3.connect(path)) as db:
+        found: list[tuple[str, str]] = db.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
+        return found
+
+
+class TestMigration:
+    def test_an_older_log_is_brought_up_and_goes_on(self, tmp_path: Path) -> None:
+        """It has what a new one has, its chain continues, its story is told, and the server can say what it was."""
+        path = older(tmp_path / "laneway.db")
+        with closing(Log.open(path)) as log:
+            assert log.migrated == 1
+            append(log, intent("beta"), answered("beta"))
+        with closing(Log.open(path)) as log, closing(Log.open(tmp_path / "new.db")) as new:
+            assert (log.migrated, new.migrated) == (None, None)
+        assert schema(path) == schema(tmp_path / "new.db")
+        with closing(Reader.open(path)) as reader:
+            assert [s.id for s in reader.stories()] == ["alpha", "beta"]
+            found = reader.verify()
+        assert (found.ok, found.entries) == (True, 4)
+
+    def test_an_older_log_can_be_read_and_copied_as_it_is(self, tmp_path: Path) -> None:
+        """Verifying and backing up change nothing, so that a backup from before the change can be made with it."""
+        path = older(tmp_path / "laneway.db")
+        for command in (["verify"], ["backup", str(tmp_path / "copy.db")]):
+            result = CliRunner().invoke(main, ["log", *command, "--log", str(path)])
+            assert result.exit_code == 0, result.output
+        for file in (path, tmp_path / "copy.db"):
+            with closing(sqlite3.connect(file)) as db:
+                assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+    def test_a_change_that_fails_leaves_the_file_as_it_was(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Half a step is none, and the error says so."""
+        path = older(tmp_path / "laneway.db")
+        before = schema(path)
+        broken = SCHEMA[1].replace("PRAGMA user_version", "CREATE TABLE record (x); PRAGMA user_version")
+        monkeypatch.setattr(writer, "SCHEMA", [SCHEMA[0], broken])
+        with pytest.raises(LogError, match=r"has format 1 and could not be brought to format \d.*as it was before"):
+            Log.open(path)
+        assert schema(path) == before
+        monkeypatch.undo()
+        Log.open(path).close()
+
+    def test_a_database_of_another_program_is_left_alone(self, tmp_path: Path) -> None:
+        """No table of ours goes into a file of theirs."""
+        path = tmp_path / "theirs.db"
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("CREATE TABLE songs (name TEXT)")
+        before = path.read_bytes()
+        with pytest.raises(LogError, match="database of another program: name another file"):
+            Log.open(path)
+        assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("table", ["record", "policy", "meta"])
+    def test_the_past_is_not_changed_by_accident(self, tmp_path: Path, table: str) -> None:
+        """A statement that would change or delete what is on record fails."""
+        path = tmp_path / "laneway.db"
+        with closing(Log.open(path)) as log:
+            append(log, intent("alpha"))
+            log.archive("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "")
+        with closing(sqlite3.connect(path)) as db:
+            column = {"record": "at", "policy": "text", "meta": "value"}[table]
+            for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {column} = {column}"):
+                with pytest.raises(sqlite3.IntegrityError, match="never"):
+                    db.execute(statement)
+
+
+class TestBackup:
+    def test_a_copy_made_while_the_log_is_written_is_whole(self, tmp_path: Path) -> None:
+        """It verifies, is one file for its owner, and can be served from; what came later is not in it."""
+        path, copy = tmp_path / "laneway.db", tmp_path / "copy.db"
+        with closing(Log.open(path)) as log:
+            append(log, intent("alpha"), answered("alpha"))
+            result = CliRunner().invoke(main, ["log", "backup", str(copy), "--log", str(path)])
+            append(log, intent("beta"), answered("beta"))
+        assert result.exit_code == 0, result.output
+        assert "holds 2 entries" in result.stdout
+        assert sorted(p.name for p in tmp_path.iterdir() if "copy" in p.name) == ["copy.db"]
+        assert copy.stat().st_mode & 0o777 == 0o600
+        with closing(Log.open(copy)) as log:
+            append(log, intent("gamma"))
+        with closing(Reader.open(copy)) as reader:
+            assert [s.id for s in reader.stories()] == ["alpha", "gamma"]
+            assert reader.verify().ok
+
+    def test_nothing_is_written_over(self, tmp_path: Path) -> None:
+        """A name that is taken is refused, and what stands there stays."""
+        path, copy = tmp_path / "laneway.db", tmp_path / "copy.db"
+        Log.open(path).close()
+        copy.write_text("a song")
+        result = CliRunner().invoke(main, ["log", "backup", str(copy), "--log", str(path)])
+        assert (result.exit_code, copy.read_text()) == (2, "a song")
+        assert "never written over" in result.stderr
+
+    def test_a_damaged_log_gives_a_copy_and_a_failure(self, tmp_path: Path) -> None:
+        """The copy is kept, as it may be all there is, and is said not to verify."""
+        path, copy = tmp_path / "laneway.db", tmp_path / "copy.db"
+        with closing(Log.open(path)) as log:
+            append(log, intent("alpha"), answered("alpha"))
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(b'"lane":"local"', b'"lane":"lokal"'))
+        result = CliRunner().invoke(main, ["log", "backup", str(copy), "--log", str(path)])
+        assert result.exit_code == 1
+        assert "is kept, but NOT ok: record 1" in " ".join(result.stderr.split())
+        assert copy.exists()
+
+    def test_a_place_that_cannot_be_written_leaves_nothing(self, tmp_path: Path) -> None:
+        """The error names the place."""
+        path = tmp_path / "laneway.db"
+        Log.open(path).close()
+        result = CliRunner().invoke(main, ["log", "backup", str(tmp_path / "no" / "copy.db"), "--log", str(path)])
+        assert (result.exit_code, "No such file or directory" in result.stderr) == (2, True)
+
+
+def test_the_format_is_counted_from_the_schema() -> None:
+    """A new part of schema.sql is a new format."""
+    assert len(SCHEMA) == VERSION
+    assert all(f"PRAGMA user_version = {n};" in part for n, part in enumerate(SCHEMA, start=1))
