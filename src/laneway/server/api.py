@@ -110,10 +110,11 @@ class Api:
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
             await reply.json(status, msgspec.json.encode(body), {})
         elif path in (_CHAT, "/v1/models", "/health", "/ready"):
-            raise RequestError(405, "method_not_allowed", f"{path} does not take {shown(method)}")
+            raise RequestError(405, "method_not_allowed", f"{path} does not take this method")
         else:
-            raise RequestError(404, "unknown_path", f"no such path: {shown(path)}; this server has {_CHAT}, /v1/models,"
-                               " /health and /ready")  # fmt: skip
+            raise RequestError(
+                404, "unknown_path", f"no such path; this server has {_CHAT}, /v1/models, /health and /ready"
+            )
 
     async def _chat(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
         if scope["query_string"]:

@@ -47,9 +47,8 @@ class PublicKey(NamedTuple):
         id, _, encoded = rest.partition("+")
         key = cls(name, _decoded(encoded)[1:])
         if _decoded(encoded)[:1] != _ED25519 or len(key.raw) != 32 or id != key.id.hex() or not _is_name(name):
-            raise UsageError(
-                f"`{shown(text, 60)}` is no public key: give the line that `laneway log key` printed, whole"
-            )
+            # Not shown: it may be the private one.
+            raise UsageError("that is no public key: give the line that `laneway log key` printed, whole")
         return key
 
     def opened(self, note: str) -> str:
