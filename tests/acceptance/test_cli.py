@@ -459,6 +459,8 @@ def test_json_is_one_valid_value(policy: Path, log: Path, tmp_path: Path) -> Non
         "ok": True,
         "entries": 5,
         "problem": None,
+        "covered": 0,
+        "checkpoints": 0,
         "head": "",
     }
     found = read_json(run("review", *at, "--since", "all", "--json"))
