@@ -1,8 +1,8 @@
 """The log's writer: entries come in, and are durable when `append` returns.
 
-Owns the lock on the log, its one writing connection and the thread that commits. Everything waiting goes
-into one transaction, so that a slow disk costs one flush a batch and not one an entry. What is owed to the
-log, because it could not be written in its time, goes ahead of every batch.
+Owns the lock on the log, its one writing connection and the thread that commits. Entries that come in
+the same turns of an event loop, and all that wait, share one transaction, so that many cost one flush. What
+is owed to the log, because it could not be written in its time, goes ahead of every batch.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ __all__ = ["Log"]
 
 _BUSY_SECONDS = 5.0
 _AGAIN_SECONDS = 1.0
+_GATHER_SECONDS = 0.005
+"""The longest that entries wait for others to share their commit, in a loop that never rests."""
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "free space on its disk; writing goes on by itself then",
     sqlite3.SQLITE_BUSY: "another program holds the file; end that one",
@@ -73,7 +75,8 @@ class Log:
         self._salt = _salt(db)
         self._turn = threading.Lock()  # one transaction at a time on the one connection
         self._gate = threading.Lock()  # nothing is queued behind the end
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._ended = False
         self._held = ExitStack()
         self.closed = self._close_open_intents()
@@ -103,8 +106,14 @@ class Log:
         """Write `entries` together; returns once they are on disk. Cancelled, they may still be written."""
         if not entries:
             return
-        lines, future = [line(e) for e in entries], asyncio.get_running_loop().create_future()
-        self._put(_Waiting(lines, future))
+        loop = asyncio.get_running_loop()
+        lines, future = [line(e) for e in entries], loop.create_future()
+        with self._gate:
+            self._check_open()
+            gathered = self._gathered.setdefault(loop, [])
+            gathered.append(_Waiting(lines, future))
+        if len(gathered) == 1:
+            loop.call_soon(self._hand_over, loop, 1, loop.time() + _GATHER_SECONDS)
         await future
 
     def owe(self, entry: Entry) -> None:
@@ -113,14 +122,27 @@ class Log:
         Only for decisions with an intent on disk. New ones get there in a batch that writes all that is owed too,
         so no more is ever kept than the requests that were under way when writing began to fail.
         """
-        with suppress(LogError):  # the log is closed: the next start ends the decision, as after a crash
-            self._put(_Waiting([line(entry)], None))
+        # Where the log is closed, the next start ends the decision, as after a crash.
+        with suppress(LogError), self._gate:
+            self._check_open()
+            self._queue.put([_Waiting([line(entry)], None)])
 
-    def _put(self, waiting: _Waiting) -> None:
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, seen: int, deadline: float) -> None:
+        """Pass on what `loop` gathered, once a turn of it brought nothing more or it is time.
+
+        A commit costs far more than an entry: entries that come together are to share one. The loop knows when no
+        more are coming at once; the thread would have to wait and see.
+        """
         with self._gate:
-            if self._ended:
-                raise LogError(f"the log {self.path} is closed; the server is stopping")
-            self._queue.put(waiting)
+            size = len(self._gathered.get(loop, ()))
+            if size == seen or loop.time() > deadline:
+                self._queue.put(self._gathered.pop(loop, []))
+                return
+        loop.call_soon(self._hand_over, loop, size, deadline)
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise LogError(f"the log {self.path} is closed; the server is stopping")
 
     def archive(self, hash: str, text: str) -> None:
         """Keep a policy's text by its SHA-256. Blocks until it is on disk; a second time does nothing."""
@@ -139,6 +161,9 @@ class Log:
             if self._ended:
                 return
             self._ended = True
+            for gathered in self._gathered.values():
+                self._queue.put(gathered)
+            self._gathered.clear()
             self._queue.put(None)
         self._thread.join()
         with self._held, suppress(sqlite3.Error):  # a checkpoint not made now is made by the next open
@@ -166,7 +191,7 @@ class Log:
         with suppress(queue.Empty):
             waiting = self._queue.get(timeout=seconds)
             while waiting is not None:
-                batch.append(waiting)
+                batch += waiting
                 waiting = self._queue.get_nowait()
             return batch, False
         return batch, True
