@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 __all__ = ["is_loopback", "is_private", "on_this_machine", "within"]
@@ -17,6 +18,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+@lru_cache(64)
 def is_loopback(host: str) -> bool:
     """True for `localhost` and loopback addresses, for no other name: `127.evil.example` is a name."""
     address = _address(host)
@@ -43,6 +45,7 @@ def within(host: str, networks: Iterable[str]) -> bool | None:
     return any(address in ipaddress.ip_network(network) for network in networks)
 
 
+@lru_cache(64)
 def on_this_machine(url: str) -> bool:
     """True for a Unix socket or a loopback host."""
     return url.startswith("unix:") or is_loopback(urlsplit(url).hostname or "")

@@ -83,7 +83,8 @@ class _Server(uvicorn.Server):
 def _config(api: Api) -> uvicorn.Config:
     return uvicorn.Config(
         api, http="httptools", loop="none", lifespan="off", access_log=False, log_level="warning",
-        server_header=False, date_header=False, timeout_graceful_shutdown=GRACE, ws="none", backlog=2048,
+        server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE, ws="none",
+        backlog=2048,
     )  # fmt: skip
 
 
