@@ -47,7 +47,7 @@ LAYERS = """
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
-    providers providers.scripted providers.http
+    providers providers.scripted providers.line providers.http
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store
     serve
     judge

@@ -1,78 +1,37 @@
 """HttpProvider: calls lanes that speak the OpenAI wire, over HTTP or a Unix socket.
 
 In come a lane and the exact bytes to send; out come the status and the answer's bytes, or a LaneError.
-Nothing that a client sent, its headers above all, goes out except those bytes. What aiohttp raises holds
-URLs and headers, keys included, so only class names leave this module: LaneErrors are raised outside the
-`except` blocks, to carry no context.
+Nothing that a client sent, its headers above all, goes out except those bytes. What the system raises may hold
+addresses, so only class names leave this module: LaneErrors are raised outside the `except` blocks, to
+carry no context. The connections themselves are in `providers.line`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
-from aiohttp.http_exceptions import HttpProcessingError
 
 from laneway.errors import LaneError
 from laneway.lane import Lane
+from laneway.providers.line import Failed, Line, Lines, Place
 
-__all__ = ["FAILURES", "MOST_BYTES", "Failure", "HttpProvider", "HttpReply"]
+__all__ = ["MOST_BYTES", "HttpProvider", "HttpReply"]
 
 MOST_BYTES = 32 * 2**20
 """The most that one answer's body may hold."""
 
-_CONNECT_SECONDS = 2.0
-_IDLE_SECONDS = 15.0
-_PIECE = 2**16
-_WHOLE = 2**20
-_WATCH_SECONDS = 0.5
 _DETAIL_BYTES = 2**16
 _DETAIL_SECONDS = 1.0
-
-
-class Failure(NamedTuple):
-    """What a failure before the answer's head means: a stable code, words, and whether to ask again."""
-
-    code: str
-    says: str
-    retry: bool = False
-
-
-_UNREACHABLE = Failure("unreachable", "could not be reached", retry=True)
-_UNUSABLE = Failure("unreachable", "has an address or key that cannot be used")
-_TLS = Failure("tls", "did not prove who it is, or does not speak TLS")
-_DISCONNECTED = Failure("disconnected", "hung up before it answered", retry=True)
-_REDIRECTED = Failure("redirected", "pointed elsewhere, which is never followed")
-_GARBAGE = Failure("garbage", "did not answer in HTTP")
-
-FAILURES: dict[type[Exception], Failure] = {
-    aiohttp.ClientError: Failure("disconnected", "failed in an unforeseen way"),
-    aiohttp.ClientConnectionError: _DISCONNECTED,
-    aiohttp.ClientConnectorError: _UNREACHABLE,
-    aiohttp.ClientSSLError: _TLS,
-    aiohttp.ServerFingerprintMismatch: _TLS,
-    aiohttp.ConnectionTimeoutError: Failure("connect-timeout", "was too slow to connect", retry=True),
-    aiohttp.ClientResponseError: _GARBAGE,
-    aiohttp.ClientPayloadError: Failure("broken", "broke off its answer", retry=True),
-    aiohttp.UploadAbortedError: _DISCONNECTED,
-    aiohttp.InvalidURL: _UNUSABLE,
-    aiohttp.NonHttpUrlClientError: _UNUSABLE,
-    aiohttp.RedirectClientError: _REDIRECTED,
-    aiohttp.TooManyRedirects: _REDIRECTED,
-    HttpProcessingError: _GARBAGE,
-    OSError: _DISCONNECTED,
-    ValueError: _UNUSABLE,
-}
-"""What each exception means; a class that is not here means what its nearest base does."""
-
-_RAISED = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 
 class HttpProvider:
@@ -83,18 +42,20 @@ class HttpProvider:
 
     def __init__(self, lanes: Mapping[str, Lane], environ: Mapping[str, str]) -> None:
         self.closed: dict[str, str] = {}
-        self._targets: dict[str, _Target] = {}
-        self._sessions: dict[str | None, aiohttp.ClientSession] = {}
+        self._targets: dict[str, _Target | None] = {}
+        self._lines = Lines()
         for name, lane in lanes.items():
             try:
                 self._targets[name] = _target(lane, environ)
             except LaneError as error:
                 self.closed[name] = str(error)
+            except ValueError:
+                self._targets[name] = None
 
     def renewed(self, lanes: Mapping[str, Lane], environ: Mapping[str, str]) -> HttpProvider:
         """One for other lanes that shares this one's connections; closing either closes them all."""
         other = HttpProvider(lanes, environ)
-        other._sessions = self._sessions
+        other._lines = self._lines
         return other
 
     def call(self, lane: Lane, body: bytes, *, stream: bool) -> AbstractAsyncContextManager[HttpReply]:
@@ -103,45 +64,35 @@ class HttpProvider:
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""
-        for session in self._sessions.values():
-            await session.close()
+        await self._lines.close()
 
-    async def _post(self, lane: str, body: bytes, *, stream: bool) -> aiohttp.ClientResponse:
-        target = self._targets.get(lane)
-        if target is None:
+    def _target(self, lane: str) -> _Target:
+        if lane not in self._targets:
             raise LaneError("credentials", self.closed.get(lane, f"lane `{lane}` is not known here"))
-        headers = {**target.headers, "Accept": "text/event-stream" if stream else "application/json"}
-        data: bytes | AsyncIterator[bytes] = body
-        if len(body) > _WHOLE:
-            # aiohttp warns of larger bodies, as one write of them would hold up everything else.
-            data, headers["Content-Length"] = _pieces(body), str(len(body))
-        return await self._session(target.socket).post(target.url, data=data, headers=headers, allow_redirects=False)
-
-    def _session(self, socket: str | None) -> aiohttp.ClientSession:
-        session = self._sessions.get(socket)
-        if session is None:
-            session = self._sessions[socket] = _open(socket)
-        return session
+        target = self._targets[lane]
+        if target is None:
+            raise LaneError("unreachable", f"lane `{lane}` has an address that cannot be used")
+        return target
 
 
 class HttpReply:
     """The Reply of an HttpProvider."""
 
-    __slots__ = ("_content", "_lane", "status")
+    __slots__ = ("_lane", "_line", "status")
 
-    def __init__(self, lane: str, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
+    def __init__(self, lane: str, line: Line) -> None:
+        self.status = line.status
         self._lane = lane
-        self._content = response.content
+        self._line = line
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body's bytes as they arrive; LaneError `broken` or `too-large` where they cannot be had."""
         got = 0
         while True:
             try:
-                chunk = await self._content.readany()
-            except _RAISED as error:
-                why = f"lane `{self._lane}` broke off its answer ({type(error).__name__})"
+                chunk = await self._line.read()
+            except Failed as failed:
+                why = f"lane `{self._lane}` broke off its answer ({failed.kind})"
                 break
             if not chunk:
                 return
@@ -155,73 +106,87 @@ class HttpReply:
 class _Call:
     """One call, as a context. Written out because a generator's context costs more on the hot path."""
 
-    __slots__ = ("_body", "_lane", "_provider", "_response", "_stream", "_timer")
+    __slots__ = ("_body", "_lane", "_line", "_provider", "_stream")
 
     def __init__(self, provider: HttpProvider, lane: str, body: bytes, *, stream: bool) -> None:
         self._provider = provider
         self._lane = lane
         self._body = body
         self._stream = stream
-        self._response: aiohttp.ClientResponse | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._line: Line | None = None
 
     async def __aenter__(self) -> HttpReply:
+        target = self._provider._target(self._lane)
+        lines, reply = self._provider._lines, None
         try:
-            response = await self._provider._post(self._lane, self._body, stream=self._stream)
-        except _RAISED as error:
-            failure = _failed(self._lane, error)
-        else:
-            if 200 <= response.status < 300:
-                self._response = response
-                self._watch(response, asyncio.get_running_loop())
-                return HttpReply(self._lane, response)
-            try:
-                failure = await _refused(self._lane, response)
-            finally:
-                response.close()
-        raise failure
+            self._line = line = lines.idle(target.place) or await lines.connected(target.place)
+            head = target.stream if self._stream else target.whole
+            await line.ask(b"%sContent-Length: %d\r\n\r\n" % (head, len(self._body)), self._body)
+            if 200 <= line.status < 300:
+                reply = HttpReply(self._lane, line)
+            else:
+                failure = await _refused(self._lane, line)
+        except Failed as failed:
+            failure = LaneError(failed.code, f"lane `{self._lane}` {failed.says} ({failed.kind})", retry=failed.retry)
+        finally:
+            if reply is None:
+                self._leave()
+        if reply is None:
+            raise failure
+        return reply
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._response is not None:
-            # A body read to its end has given its connection back already; any other is cut.
-            self._response.close()
+        self._leave()
 
-    def _watch(self, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
-        """Fail the body where its connection is gone, as aiohttp forgets to.
-
-        When a chunk is malformed in mid-body, aiohttp 3.14 closes the connection without telling the
-        body's reader, which then waits for ever; no time-out of its own runs any more.
-        """
-        connection = response.connection
-        if connection is None:
-            return
-        transport = connection.transport
-        if transport is not None and not transport.is_closing():
-            self._timer = loop.call_later(_WATCH_SECONDS, self._watch, response, loop)
-        elif response.content.exception() is None:
-            response.content.set_exception(aiohttp.ClientPayloadError())
+    def _leave(self) -> None:
+        """A connection whose answer was read to its end is kept, any other is cut."""
+        if self._line is not None:
+            self._provider._lines.give_back(self._line)
+            self._line = None
 
 
 class _Target(NamedTuple):
-    url: str
-    socket: str | None
-    headers: dict[str, str]
+    """Where a lane is called, and what goes out before the body's length, by kind of answer."""
+
+    place: Place
+    whole: bytes
+    stream: bytes
 
 
 def _target(lane: Lane, environ: Mapping[str, str]) -> _Target:
-    """Where and with what a lane is called. A Unix socket's path ends at `.sock`; a base path may follow."""
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-    if lane.key is not None:
-        headers["Authorization"] = f"Bearer {_key(lane, lane.key, environ)}"
+    """Where and with what a lane is called. A Unix socket's path ends at `.sock`; a base path may follow.
+
+    Raises LaneError for a key that cannot be had, ValueError for an address that cannot be used.
+    """
+    key = "" if lane.key is None else f"Authorization: Bearer {_key(lane, lane.key, environ)}\r\n"
     base, socket = lane.url, None
     if base.startswith("unix:"):
         socket, found, rest = base.removeprefix("unix:").partition(".sock/")
         socket, base = (f"{socket}.sock" if found else socket), f"http://localhost/{rest}"
-    return _Target(f"{base.rstrip('/')}/chat/completions", socket, headers)
+    url = urlsplit(base)
+    host, secure = url.hostname, url.scheme == "https"
+    if url.scheme not in ("http", "https") or not host or "@" in url.netloc:
+        raise ValueError("no HTTP address")
+    path = url.path.rstrip("/") + "/chat/completions" + (f"?{url.query}" if url.query else "")
+    netloc = url.netloc if url.netloc.isascii() else url.netloc.encode("idna").decode()
+    if not (netloc + path).isascii() or not (netloc + path).isprintable() or " " in netloc + path:
+        raise ValueError("an address that does not fit into a request")
+    place = Place(host, url.port or (443 if secure else 80), socket, _trust() if secure else None)
+    heads = (
+        f"POST {path} HTTP/1.1\r\nHost: {netloc}\r\nContent-Type: application/json\r\n"
+        f"Accept-Encoding: identity\r\n{key}Accept: {kind}\r\n"
+        for kind in ("application/json", "text/event-stream")
+    )
+    return _Target(place, *(head.encode() for head in heads))
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _key(lane: Lane, source: str, environ: Mapping[str, str]) -> str:
@@ -245,56 +210,24 @@ def _key(lane: Lane, source: str, environ: Mapping[str, str]) -> str:
     return key
 
 
-def _open(socket: str | None) -> aiohttp.ClientSession:
-    connector: aiohttp.BaseConnector
-    if socket is None:
-        connector = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=_IDLE_SECONDS, use_dns_cache=False, happy_eyeballs_delay=None
-        )
-    else:
-        connector = aiohttp.UnixConnector(socket, limit=0, keepalive_timeout=_IDLE_SECONDS)
-    return aiohttp.ClientSession(
-        connector=connector,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=_CONNECT_SECONDS, sock_read=None),
-        read_bufsize=_PIECE,
-        max_line_size=2**14,
-        max_field_size=2**15,
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-    )
-
-
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), _PIECE):
-        yield body[start : start + _PIECE]
-
-
-def _failed(lane: str, error: Exception) -> LaneError:
-    kind = type(error)
-    failure = next(FAILURES[base] for base in kind.__mro__ if base in FAILURES)
-    return LaneError(failure.code, f"lane `{lane}` {failure.says} ({kind.__name__})", retry=failure.retry)
-
-
-async def _refused(lane: str, response: aiohttp.ClientResponse) -> LaneError:
+async def _refused(lane: str, line: Line) -> LaneError:
     """What a status other than 2xx means."""
-    status = response.status
+    status = line.status
     at = f"lane `{lane}`"
     match status:
         case 400 | 413 | 415 | 422:
-            words = await _complaint(response)
+            words = await _complaint(line)
             return LaneError("invalid", f"{at} calls the request invalid ({status}{words})", cause="invalid")
         case 401 | 403 | 407:
             return LaneError("credentials", f"{at} does not accept its key ({status})")
         case 404:
             return LaneError("not-found", f"{at} does not know its path or model (404)")
         case 429:
-            wait = response.headers.get("Retry-After", "")
+            wait = line.retry_after
             after = f"; it asks to wait {int(wait)} s" if re.fullmatch(r"[0-9]{1,6}", wait) else ""
             return LaneError("rate-limited", f"{at} limits its rate (429){after}", cause="rate-limit")
     if 300 <= status < 400:
-        return LaneError(_REDIRECTED.code, f"{at} {_REDIRECTED.says} ({status})")
+        return LaneError("redirected", f"{at} pointed elsewhere, which is never followed ({status})")
     if status >= 500:
         return LaneError("server-error", f"{at} failed ({status})", retry=status in (502, 503, 504))
     return LaneError("unexpected-status", f"{at} answered with status {status}")
@@ -323,14 +256,14 @@ _COMPLAINTS = frozenset({
 """The error types and codes of known servers (OpenAI, Anthropic, vLLM, llama.cpp, Ollama, Groq, Gemini)."""
 
 
-async def _complaint(response: aiohttp.ClientResponse) -> str:
+async def _complaint(line: Line) -> str:
     """The type and code of an error body, where they are known words: any other may be the prompt's."""
     body = b""
     try:
         async with asyncio.timeout(_DETAIL_SECONDS):
-            while len(body) < _DETAIL_BYTES and (piece := await response.content.readany()):
+            while len(body) < _DETAIL_BYTES and (piece := await line.read()):
                 body += piece
         error = msgspec.json.decode(body, type=_Complaint).error
-    except (*_RAISED, msgspec.MsgspecError, RecursionError):
+    except (Failed, TimeoutError, msgspec.MsgspecError, RecursionError):
         return ""
     return "".join(f", {word}" for word in (error.type, error.code) if isinstance(word, str) and word in _COMPLAINTS)
