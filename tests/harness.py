@@ -21,6 +21,7 @@ from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
 from laneway.server.api import Api
+from laneway.server.app import config
 from laneway.store import Log, Reader, Story
 
 __all__ = ["POLICY", "Answered", "Bench", "bench", "policy_text", "run"]
@@ -110,6 +111,7 @@ class Bench:
     url: str
     log: Path
     session: aiohttp.ClientSession
+    api: Api
     messages: list[dict[str, str]] = field(default_factory=lambda: [{"role": "user", "content": "Hello there"}])
 
     async def ask(self, text: str | None = None, headers: dict[str, str] | None = None, **body: object) -> Answered:
@@ -150,16 +152,19 @@ async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
         log.archive(policy.hash, policy.text)
         provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": "sk-canary-key"})
         gateway = Gateway(log, Active(policy, provider, provider.closed))
-        config = uvicorn.Config(Api(gateway), port=0, loop="none", http="httptools", lifespan="off", ws="none",
-                                log_level="error", access_log=False)  # fmt: skip
-        server = uvicorn.Server(config)
+        api = Api(gateway)
+        settings = config(api)
+        settings.port = 0
+        server = uvicorn.Server(settings)
         started = asyncio.Event()
         serving = asyncio.create_task(_serve(server, started))
         await started.wait()
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
             async with aiohttp.ClientSession() as session:
-                yield Bench(home, premium, gateway, f"http://127.0.0.1:{port}/v1", directory / "laneway.db", session)
+                yield Bench(
+                    home, premium, gateway, f"http://127.0.0.1:{port}/v1", directory / "laneway.db", session, api
+                )
         finally:
             server.should_exit = True
             await serving

@@ -47,17 +47,18 @@ LAYERS = """
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
-    providers providers.scripted providers.line providers.http
+    providers providers.scripted providers.wait providers.line providers.http
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store
+    breaker slots traffic
     serve
     judge
     gateway
     rehearse
-    server server.activation server.api server.app
+    server server.activation server.status server.api server.app
     demo demo.model demo.requests
     demo.play
     cli.output
-    cli.init
+    cli.init cli.lanes
     cli.certificate cli.test
     cli.check cli.policy cli.diff
     cli.explain cli.review cli.serve

@@ -85,25 +85,27 @@ class RequestError(LanewayError):
         super().__init__(message)
 
 
-Cause = Literal["error", "rate-limit", "late", "invalid"]
+Cause = Literal["error", "rate-limit", "late", "invalid", "refusal"]
 
 
 class LaneError(LanewayError):
     """One attempt at a lane failed.
 
     `cause` is `error`, `rate-limit` or `late` where another lane may be tried, `invalid` where the lane
-    called the request itself wrong. `retry` says that the same lane may be asked once more. `sent` says
-    that part of the answer is out of the raiser's hands: handed on by a provider, or, from `serve` on, with
-    the client.
+    called the request itself wrong, `refusal` where it will not answer it. `retry` says that the same lane may
+    be asked once more. `sent` says that part of the answer is out of the raiser's hands: handed on by a
+    provider, or, from `serve` on, with the client. `after` is how many seconds the lane asks to be left alone.
     """
 
     def __init__(
-        self, code: str, message: str, *, cause: Cause = "error", retry: bool = False, sent: bool = False
-    ) -> None:
+        self, code: str, message: str, *, cause: Cause = "error", retry: bool = False, sent: bool = False,
+        after: float | None = None,
+    ) -> None:  # fmt: skip
         self.code = code
         self.cause = cause
         self.retry = retry
         self.sent = sent
+        self.after = after
         super().__init__(message)
 
 

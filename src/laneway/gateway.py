@@ -29,11 +29,12 @@ from laneway.gate import check_schema, escalation, unmended
 from laneway.judge import judged
 from laneway.policy import Policy
 from laneway.providers import Provider
-from laneway.record import Opening, Outcome, Status, Verdict
+from laneway.record import Attempt, Opening, Outcome, Status, Verdict
 from laneway.request import Request
 from laneway.serve import Client, Got, Run, serve
 from laneway.signals import Ask, Signals
 from laneway.store import Log
+from laneway.traffic import Traffic
 from laneway.wire import openai
 
 __all__ = ["KEEP_ALIVE", "Active", "Classify", "Gateway", "Receiver", "Stopped"]
@@ -84,6 +85,7 @@ class Gateway:
         self, log: Log, active: Active, *, classify: Classify = classify, today: Callable[[], datetime.date] = today
     ) -> None:
         self.log, self.active, self.refused = log, active, ""
+        self.traffic = Traffic()
         self.classify, self.today = classify, today
         self.others: dict[str, str] = {}
         # One thread: more of them would only take turns from the one that serves everybody else.
@@ -106,7 +108,7 @@ class Gateway:
             raise await self._turned_away(opening, decision, started)
         run = Run(
             id=_new_id(), policy=policy, request=request, opening=opening, signals=signals, route=decision,
-            client=client, provider=provider, started=started,
+            client=client, provider=provider, traffic=self.traffic, started=started,
             deadline=None if decision.total is None else started + decision.total,
         )  # fmt: skip
         try:
@@ -116,6 +118,8 @@ class Gateway:
                 verdict = await judged(run, got, target, self.log)
                 if target is not None and verdict.verdict == "escalate":
                     got, verdict = await self._escalate(run, got, verdict, target)
+                if verdict.verdict == "marked" and not got.parts and not got.released:
+                    raise LaneError("refused", f"lane {got.lane} will not answer such a request", cause="refusal")
             await self._record(run, _STATUS[verdict.verdict], got.lane, verdict)
         except LaneError as error:
             raise await self._failed(run, error) from None
@@ -161,6 +165,7 @@ class Gateway:
             return
         run.ended = True
         self._notice(run)
+        self.traffic.ended[status] += 1
         # Shielded: a client that goes away now must not leave the record half way to the log.
         await asyncio.shield(self._written(run, _outcome(run, status, lane, verdict, code)))
 
@@ -191,27 +196,31 @@ class Gateway:
         took = round((time.monotonic() - started) * 1000, 3)
         status: Status = "held" if held else "refused"
         await self.log.append(Outcome(id=id, status=status, code=code, opening=opening, total_ms=took))
+        self.traffic.ended[status] += 1
         return Stopped(403, code, _told(decision, opening), decision=id, rule=decision.reasons[0].rule,
                        says=decision.reasons[0].says, rejected=_rejected(decision))  # fmt: skip
 
     async def _failed(self, run: Run, error: LaneError) -> Stopped:
         """No lane answered: say what was tried and which rule let nothing else be tried."""
-        if error.cause == "invalid":
-            return await self._ended(run, "failed", Stopped(400, "lane_rejected_request", f"{error}"))
-        tried = ", ".join(f"{a.lane} ({a.result})" for a in run.attempts)
+        ours = _no_outage(error)
+        if ours is not None:
+            return await self._ended(run, "failed", ours)
+        tried = "; ".join(words + ", ".join(found) for words, found in _tried(run.attempts) if found)
         rule = next((r for r in run.route.reasons if r.code == "fallback"), run.route.reasons[0])
         held = run.route.on_failure == "hold"
         then = "a person must decide what happens next" if held else "nothing else may be tried"
         closed = "".join(f" Also, {r.effect}." for r in run.route.rejected if r.code == "closed")
         message = (
-            f"No lane answered: tried {tried}.{closed} {rule.rule} says what follows: {rule.says or rule.effect} "
+            f"No lane answered: {tried}.{closed} {rule.rule} says what follows: {rule.says or rule.effect} "
             f"So {then}. Try again later, or look at `laneway why {run.id}`."
         )
         status = 504 if error.cause == "late" else 503
         code = "held_after_failure" if held else "lanes_failed"
-        return await self._ended(
-            run, "held" if held else "refused", Stopped(status, code, message, rule=rule.rule, says=rule.says)
-        )
+        stopped = Stopped(status, code, message, rule=rule.rule, says=rule.says)
+        wait = run.traffic.wait(run.policy.lanes[name] for name in run.route.lanes)
+        if wait is not None or error.code == "busy":
+            stopped.details["retry_after"] = wait or 1
+        return await self._ended(run, "held" if held else "refused", stopped)
 
     async def _ended(self, run: Run, status: Status, stopped: Stopped) -> Stopped:
         await self._record(run, status, None, None, stopped.code)
@@ -247,6 +256,24 @@ def _outcome(
 def _unanswered(outcome: Outcome) -> Outcome:
     """What is true of a request whose end could not be written in time: its client got an error."""
     return msgspec.structs.replace(outcome, status="failed", code="log_unavailable", lane=None, verdict=None)
+
+
+def _no_outage(error: LaneError) -> Stopped | None:
+    """What the client is told where the lanes were not at fault."""
+    if error.cause == "invalid":
+        return Stopped(400, "lane_rejected_request", f"{error}")
+    if error.cause == "refusal":
+        message = f"{error}. That is an answer and no outage, so no other lane is asked; change the request"
+        return Stopped(400, "lane_refused", message)
+    if error.code == "slow-reader":
+        return Stopped(408, "slow_reader", f"{error}; read faster, or ask for less")
+    return None
+
+
+def _tried(attempts: list[Attempt]) -> tuple[tuple[str, list[str]], ...]:
+    """Which lanes were tried and which were not called, each with its result."""
+    names = [(a.skipped, f"{a.lane} ({a.result})") for a in attempts]
+    return ("tried ", [n for skipped, n in names if not skipped]), ("not called: ", [n for s, n in names if s])
 
 
 def _new_id() -> str:

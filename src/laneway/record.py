@@ -50,7 +50,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of one lane: why, how it ended, how long it took (ms from the request's start), its cost.
 
     `said` is what a lane that was called to judge said of the answer before it. `model` is what the lane calls
-    itself; `other_than` is the policy's model where that is another one.
+    itself; `other_than` is the policy's model where that is another one. A `skipped` one was not called, and has no
+    intent: the lane was left alone, or had no slot free.
     """
 
     lane: str
@@ -68,6 +69,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost: float | None = None
     verdict: Verdict | None = None
     said: Said | None = None
+    skipped: bool = False
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="intent", omit_defaults=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import NamedTuple
 
 from laneway.record import Intent, Opening, Outcome
@@ -89,14 +88,15 @@ def review(stories: Iterable[Recorded]) -> Review:
                 cause = f"{', '.join(attempt.verdict.failed)} -> {attempt.verdict.verdict}"
                 rejected.add((workload, "gate", attempt.lane, cause), story.id)
         answering = [intent for intent in story.intents if intent.why != "judge"]
-        for before, intent in pairwise(answering):
-            if intent.why == "retry":
+        for before, intent in zip((None, *answering), answering, strict=False):
+            if intent.why in ("first", "retry"):
                 continue
-            hop = f"{before.lane} -> {intent.lane}"
+            start = before.lane if before else attempts[0].lane if attempts else "?"  # the first was not called
+            hop = f"{start} -> {intent.lane}"
             if intent.why == "fallback":
                 fallbacks.add((workload, _fallback_rule(story.opening), hop, intent.cause), story.id)
             elif intent.why == "escalation":
-                weak = next((a.verdict for a in attempts if a.lane == before.lane and a.verdict), None)
+                weak = next((a.verdict for a in attempts if a.lane == start and a.verdict), None)
                 escalated.add((workload, rule, hop, ", ".join(weak.failed) if weak else ""), story.id)
     rows = (tally.rows() for tally in (escalated, rejected, fallbacks, others))
     return Review(statuses.total(), dict(statuses), dict(ends), *rows)

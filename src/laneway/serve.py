@@ -2,7 +2,9 @@
 
 A Run is one request on its way. Every attempt is written to the log before its first byte leaves. Another
 lane is tried only while the client has not been sent a byte of an answer; the same lane is asked once
-more only where no other is left, so that retries never multiply a failing lane's load.
+more only where no other is left, and its budget of retries allows it, so that retries never multiply a
+failing lane's load. A lane that is left alone, or has no slot free, counts as one that failed. A lane that will
+not answer such a request has not failed: nobody is asked in its place, unless the gate's `refusal` says so.
 """
 
 from __future__ import annotations
@@ -27,15 +29,19 @@ from laneway.record import Attempt, Intent, Opening, Verdict, Why
 from laneway.request import Request
 from laneway.signals import Ask, Signals
 from laneway.store import Log
+from laneway.traffic import Passage, Traffic
 from laneway.wire import openai
 
 __all__ = ["Client", "Got", "Run", "consult", "serve"]
 
 
 _GRACE_SECONDS = 0.05
+_SLOT_SECONDS, _SLOT_SHARE = 5.0, 0.25  # The longest wait for a slot, and its part of the time that is left.
+_REFUSED = Answer(refusal=True, finish="content_filter", complete=True)
 _BYTES_A_TOKEN = 3  # Rather too few, as for the input.
 _MAY_HAVE_WORKED = frozenset({
     "late", "broken", "truncated", "disconnected", "error-event", "cancelled", "garbage", "too-large",
+    "slow-reader",
 })  # fmt: skip
 
 
@@ -73,6 +79,7 @@ class Run:
     route: Route
     client: Client
     provider: Provider
+    traffic: Traffic
     started: float
     deadline: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
@@ -112,10 +119,12 @@ async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log) -> Got:
         try:
             return await _attempt(run, name, why, cause, log, alone=last)
         except LaneError as error:
-            if not last and not error.sent and error.cause != "invalid":
+            if not last and not error.sent and error.cause not in ("invalid", "refusal"):
                 why, cause = "fallback", error.code
                 continue
             if not error.retry or error.sent or why == "escalation":
+                raise
+            if not run.traffic.of(run.policy.lanes[name]).may_retry():
                 raise
             cause = error.code
         return await _attempt(run, name, "retry", cause, log, alone=True)
@@ -146,28 +155,49 @@ async def _made(call: _Call, cause: str, log: Log, *, share: float) -> Got:
     """The call as it was answered, in a `share` of the time that is left: guarded, and on record before and after."""
     run, lane = call.run, call.lane
     guard(run.policy, call.signals, lane, run.opening.facts.today)
-    opening = None if run.intents else run.opening
-    await log.append(
-        Intent(id=run.id, attempt=run.intents + 1, lane=lane.name, why=call.why, cause=cause, opening=opening)
-    )
-    run.intents += 1
-    body = openai.outgoing(call.request, model=lane.model, max_output=call.cap)
+    try:
+        call.passage = await run.traffic.of(lane).enter(_patience(run))
+    except LaneError as error:
+        call.skipped(error)
+        raise
+    with call.passage:
+        opening = None if run.intents else run.opening
+        await log.append(
+            Intent(id=run.id, attempt=run.intents + 1, lane=lane.name, why=call.why, cause=cause, opening=opening)
+        )
+        run.intents += 1
+        return await _called(call, share)
+
+
+async def _called(call: _Call, share: float) -> Got:
+    """The lane's answer, or the LaneError that it ended in; either is noted as an attempt."""
+    run = call.run
+    body = openai.outgoing(call.request, model=call.lane.model, max_output=call.cap)
     try:
         async with asyncio.timeout_at(_until(run, share)):
             got = await (call.stream(body) if call.request.stream else call.whole(body))
     except TimeoutError:
-        late = LaneError("late", f"lane {lane.name} did not answer in time", cause="late", sent=call.released)
+        late = call.late()
         call.failed(late)
         raise late from None
     except LaneError as error:
         error.sent = call.released  # what counts from here on is what the client has, not what the lane sent
         call.failed(error)
+        if error.cause == "refusal" and "refusal" in run.policy.gate.checks and not call.released:
+            return Got(call.lane.name, call.why, [], _REFUSED, False)
         raise
     except asyncio.CancelledError:
         call.failed(LaneError("cancelled", "the client went away"))
         raise
     call.answered(got.answer)
     return got
+
+
+def _patience(run: Run) -> float:
+    """How many seconds this request may wait for a slot at one lane."""
+    if run.deadline is None:
+        return _SLOT_SECONDS
+    return min(_SLOT_SECONDS, max(run.deadline - time.monotonic(), 0.0) * _SLOT_SHARE)
 
 
 def _until(run: Run, share: float) -> float | None:
@@ -202,7 +232,8 @@ class _Call:
         self.run, self.lane, self.why, self.request, self.signals, self.cap = run, lane, why, request, signals, cap
         self.started_ms = run.ms()
         self.first_byte_ms: float | None = None
-        self.released = False
+        self.released = self.writing = False
+        self.passage: Passage
 
     async def whole(self, body: bytes) -> Got:
         """An answer that comes as one JSON object, passed on untouched."""
@@ -225,10 +256,13 @@ class _Call:
             chunks = reply.chunks()
             async for chunk in chunks:
                 for event in stream.feed(chunk):
+                    if event.kind == "refusal":
+                        raise LaneError("refused", f"lane {self.lane.name} will not answer this", cause="refusal")
                     if event.kind == "error":
                         raise LaneError("error-event", f"lane {self.lane.name} reported an error")
                     if event.kind == "content" and self.first_byte_ms is None:
                         self.first_byte_ms = run.ms()
+                        self.passage.spoke()
                         patience.reschedule(None)
                     done = done or event.kind == "done"
                     if event.kind != "usage" or self.request.include_usage:
@@ -248,9 +282,24 @@ class _Call:
     async def _release(self, kept: list[bytes]) -> None:
         if not self.run.client.started:
             await self.run.client.begin(self.run.headers(self.lane.name, self.why), stream=True)
-        self.released = self.run.live = True
+        self.released = self.run.live = self.writing = True
         await self.run.client.write(b"".join(kept))
+        self.writing = False
         kept.clear()
+
+    def late(self) -> LaneError:
+        """Whose fault it is that the time is over: the lane's, or that of a client who does not read."""
+        if self.writing:
+            return LaneError("slow-reader", "the client reads too slowly for its deadline", cause="late", sent=True)
+        return LaneError("late", f"lane {self.lane.name} did not answer in time", cause="late", sent=self.released)
+
+    def skipped(self, error: LaneError) -> None:
+        """Record that the lane was not called."""
+        now = self.run.ms()
+        self.run.attempts.append(
+            Attempt(lane=self.lane.name, why=self.why, result=error.code, started_ms=self.started_ms, ended_ms=now,
+                    skipped=True)
+        )  # fmt: skip
 
     def answered(self, answer: Answer) -> None:
         """Record the attempt and count its money."""

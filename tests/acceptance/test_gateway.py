@@ -497,11 +497,8 @@ def test_a_request_of_very_many_pictures_makes_a_small_record(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_server_that_stops_tells_those_who_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
-) -> None:
+def test_a_server_that_stops_tells_those_who_wait(tmp_path: Path, stream: bool) -> None:
     """A request that the grace does not suffice for gets an error of ours, and its record is written."""
-    monkeypatch.setattr(app, "GRACE", 1)
 
     async def test() -> None:
         async with ScriptedLane() as home, aiohttp.ClientSession() as session:
@@ -509,9 +506,8 @@ def test_a_server_that_stops_tells_those_who_wait(
             policy = parse(policy_text(home.url, home.url, total="30s", first_byte="30s"))
             ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             log = tmp_path / "laneway.db"
-            serving = asyncio.create_task(
-                app._serve(policy, log, "127.0.0.1", 0, lambda _, port: ready.set_result(port))
-            )
+            options = app.Options(port=0, grace=1)
+            serving = asyncio.create_task(app._serve(policy, log, options, lambda _, port: ready.set_result(port)))
             body = {"model": "auto", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
             url = f"http://127.0.0.1:{await ready}/v1/chat/completions"
             asking = asyncio.create_task(session.post(url, json=body))

@@ -17,6 +17,7 @@ from laneway.cli.demo import demo
 from laneway.cli.diff import diff
 from laneway.cli.explain import explain
 from laneway.cli.init import init
+from laneway.cli.lanes import lanes
 from laneway.cli.log import log
 from laneway.cli.output import err
 from laneway.cli.policy import policy
@@ -64,7 +65,7 @@ def main() -> None:
     """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
 
 
-for _command in (demo, init, serve, check, diff, test, policy, explain, why, log, review):
+for _command in (demo, init, serve, lanes, check, diff, test, policy, explain, why, log, review):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from laneway.cli.output import as_json, default_log, err, json_option, log_optio
 from laneway.errors import LogError, UsageError
 from laneway.gateway import Gateway
 from laneway.server.activation import proved
-from laneway.server.app import run
+from laneway.server.api import MOST_REQUESTS
+from laneway.server.app import CHECKPOINT_SECONDS, GRACE, Options, run
 from laneway.store import Signing
 from laneway.store.chain import VERSION
 from laneway.store.note import PrivateKey
@@ -25,16 +26,20 @@ __all__ = ["serve"]
 @log_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", default=4180, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
+@click.option("--most", default=MOST_REQUESTS, show_default=True, type=click.IntRange(1),
+              help="Requests in flight at once; one more is turned away.")  # fmt: skip
+@click.option("--grace", default=GRACE, show_default=True, type=click.FloatRange(0),
+              help="Seconds for requests in flight to end, once told to stop.")  # fmt: skip
 @click.option("--checkpoint", "place", type=click.Path(path_type=Path), metavar="FILE",
               help="Keep signed checkpoints of the log there (or in that directory): on another disk.")  # fmt: skip
 @click.option("--checkpoint-key", "key", type=click.Path(path_type=Path), metavar="FILE",
               help="The private key that signs them, from `laneway log key`.")  # fmt: skip
-@click.option("--checkpoint-every", "seconds", default=60.0, show_default=True, type=click.FloatRange(0.1, 86_400),
-              help="Seconds between two of them.")  # fmt: skip
+@click.option("--checkpoint-every", "seconds", default=CHECKPOINT_SECONDS, show_default=True,
+              type=click.FloatRange(0.1, 86_400), help="Seconds between two of them.")  # fmt: skip
 @json_option
 def serve(
-    policy_path: Path, log_path: Path | None, host: str, port: int, place: Path | None, key: Path | None,
-    seconds: float, json_: bool,
+    policy_path: Path, log_path: Path | None, host: str, port: int, most: int, grace: float, place: Path | None,
+    key: Path | None, seconds: float, json_: bool,
 ) -> None:  # fmt: skip
     """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy, once it is proved.
 
@@ -79,7 +84,7 @@ def serve(
         if signing:
             _told(signing, log)
 
-    run(policy, log, host=host, port=port, on_ready=ready, signing=signing, seconds=seconds)
+    run(policy, log, Options(host, port, most, grace, signing, seconds), ready)
 
 
 def _told(signing: Signing, log: Path) -> None:

@@ -93,13 +93,16 @@ def print_story(story: Story, policy: Policy) -> None:
     out.print(f"{story.id}: asked `{opening.model}` for {asked} at {when['at']}", style="bold", soft_wrap=True)
     print_decision(opening.decision, opening.signals, policy)
     out.print("\nWhat happened", style="bold")
+    every = outcome.attempts if outcome else ()
+    attempts = [a for a in every if not a.skipped]
     for number, (_, intent) in enumerate(story.intents, start=1):
-        attempts = outcome.attempts if outcome else ()
         if number <= len(attempts):
             cause = f" [after {intent.cause}]" if intent.cause else ""
             out.print(f"  {number}. {attempt_line(attempts[number - 1], policy.currency)}{cause}")
         else:
             out.print(f"  {number}. {intent.lane} ({intent.why}): no end on record")
+    for skipped in (a for a in every if a.skipped):
+        out.print(f"  -. {skipped.lane} ({skipped.why}): not called, {skipped.result}")
     if outcome is None:
         out.print(f"  {_OPEN}", style="yellow")
         return

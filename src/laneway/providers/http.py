@@ -9,7 +9,7 @@ carry no context. The connections themselves are in `providers.line`.
 from __future__ import annotations
 
 import asyncio
-import re
+import datetime
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -24,6 +24,8 @@ import msgspec
 from laneway.errors import LaneError
 from laneway.lane import Lane
 from laneway.providers.line import Failed, Line, Lines, Place
+from laneway.providers.wait import retry_after
+from laneway.wire.openai_answer import REFUSALS
 
 __all__ = ["MOST_BYTES", "HttpProvider", "HttpReply"]
 
@@ -214,22 +216,26 @@ async def _refused(lane: str, line: Line) -> LaneError:
     """What a status other than 2xx means."""
     status = line.status
     at = f"lane `{lane}`"
+    after = retry_after(line.retry_after or None, datetime.datetime.now(datetime.UTC))
     match status:
         case 400 | 413 | 415 | 422:
             words = await _complaint(line)
+            if any(word in words for word in REFUSALS):
+                return LaneError("refused", f"{at} will not answer such a request ({status}{words})", cause="refusal")
             return LaneError("invalid", f"{at} calls the request invalid ({status}{words})", cause="invalid")
         case 401 | 403 | 407:
             return LaneError("credentials", f"{at} does not accept its key ({status})")
         case 404:
             return LaneError("not-found", f"{at} does not know its path or model (404)")
         case 429:
-            wait = line.retry_after
-            after = f"; it asks to wait {int(wait)} s" if re.fullmatch(r"[0-9]{1,6}", wait) else ""
-            return LaneError("rate-limited", f"{at} limits its rate (429){after}", cause="rate-limit")
+            asks = "" if after is None else f"; it asks to wait {after:.0f} s"
+            return LaneError("rate-limited", f"{at} limits its rate (429){asks}", cause="rate-limit", after=after)
     if 300 <= status < 400:
         return LaneError("redirected", f"{at} pointed elsewhere, which is never followed ({status})")
     if status >= 500:
-        return LaneError("server-error", f"{at} failed ({status})", retry=status in (502, 503, 504))
+        after = after if status == 503 else None
+        again = status in (502, 503, 504) and after is None
+        return LaneError("server-error", f"{at} failed ({status})", retry=again, after=after)
     return LaneError("unexpected-status", f"{at} answered with status {status}")
 
 

@@ -1,8 +1,9 @@
 """api: ASGI in, the gateway's answer out, in the wire's own shapes. Owns paths, headers and status codes.
 
-Plain ASGI, as the hot path is one endpoint. Until client keys exist everything here is for loopback only:
-a request whose Host is another name (DNS rebinding) or whose body is not JSON (a web form) is refused. So is what
-could be a label and stands where nobody reads it.
+Plain ASGI, as the hot path is one endpoint. No more requests than `most` are in flight: the next is turned away at
+once, unrecorded, before it costs anything. A client that takes nothing for STALL seconds is hung up on. Until
+client keys exist everything here is for loopback only: a request whose Host is another name (DNS rebinding) or
+whose body is not JSON (a web form) is refused. So is what could be a label and stands where nobody reads it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import msgspec
 from laneway.addresses import is_loopback
 from laneway.errors import LogError, RequestError, shown
 from laneway.gateway import Gateway, Stopped
+from laneway.server.status import lanes, metrics
 from laneway.store import Signing
 from laneway.wire import openai
 
-__all__ = ["MAX_BODY", "Api", "Message", "Receive", "Scope", "Send"]
+__all__ = ["ABORT", "MAX_BODY", "MOST_REQUESTS", "STALL", "Api", "Message", "Receive", "Scope", "Send"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,18 +33,46 @@ Send = Callable[[Message], Awaitable[None]]
 MAX_BODY = 8 * 1024 * 1024
 """The longest request body in bytes."""
 
+MOST_REQUESTS = 1_000
+"""How many requests may be in flight at once, where the server is not told otherwise."""
+
+STALL = 30.0
+"""Seconds for which a client may send nothing of a body that it announced, or take nothing of what it is sent."""
+
+ABORT = "laneway.abort"
+"""The ASGI extension by which a server offers to cut a connection."""
+
+_PIECE = 65_536
 _log = logging.getLogger("laneway")
 _CHAT = "/v1/chat/completions"
+_GET = ("/v1/models", "/health", "/ready", "/lanes", "/metrics")
 _KINDS = {400: "invalid_request_error", 403: "permission_error", 404: "invalid_request_error",
-          405: "invalid_request_error", 413: "invalid_request_error", 415: "invalid_request_error"}  # fmt: skip
+          405: "invalid_request_error", 408: "invalid_request_error", 413: "invalid_request_error",
+          415: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
 
 
 class _Reply:
     """One HTTP response on its way: the gateway's Receiver over ASGI."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, abort: Callable[[], None] | None) -> None:
+        self._to, self._abort = send, abort
         self.started = False
+
+    async def _send(self, message: Message) -> None:
+        """Send once the client has taken enough of what came before; hang up on one that takes nothing."""
+        if self._abort is None:
+            await self._to(message)
+            return
+        timer = asyncio.get_running_loop().call_later(STALL, self._abort)
+        try:
+            await self._to(message)
+        finally:
+            timer.cancel()
+
+    def hang_up(self) -> None:
+        """Cut the connection, and what the client has not taken yet."""
+        if self._abort is not None:
+            self._abort()
 
     async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
         """Status 200 and headers."""
@@ -63,26 +93,35 @@ class _Reply:
         """The rest of a body."""
         if not self.started:
             await self.begin(headers if stream else headers | {"content-length": str(len(data))}, stream=stream)
-        await self._send({"type": "http.response.body", "body": data})
+        # In pieces, so that the whole answer of a client who is slow to read does not lie in its buffer.
+        *pieces, last = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)] or [b""]
+        for piece in pieces:
+            await self.write(piece)
+        await self._send({"type": "http.response.body", "body": last})
 
-    async def json(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        """A whole JSON response."""
+    async def whole(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        """A whole response, of JSON unless `headers` say otherwise."""
         fixed = {"content-type": "application/json", "content-length": str(len(body))}
         await self.head(status, fixed | headers)
         await self._send({"type": "http.response.body", "body": body})
 
 
 class Api:
-    """The ASGI application over one Gateway; `signing` keeps checkpoints of its log, where that was asked for."""
+    """The ASGI application over one Gateway. Once `stopping` is set, it finishes what it has and takes no more.
 
-    def __init__(self, gateway: Gateway, signing: Signing | None = None) -> None:
-        self.gateway, self.signing = gateway, signing
+    `signing` keeps checkpoints of the gateway's log, where that was asked for.
+    """
+
+    def __init__(self, gateway: Gateway, most: int = MOST_REQUESTS, signing: Signing | None = None) -> None:
+        self.gateway, self.most, self.signing = gateway, most, signing
+        self.in_flight = self.shed = 0
+        self.stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP exchange."""
         if scope["type"] != "http":
             raise RuntimeError("Laneway speaks HTTP only")
-        reply = _Reply(send)
+        reply = _Reply(send, scope.get("extensions", {}).get(ABORT, {}).get("call"))
         try:
             headers = _headers(scope)
             await self._answer(scope, headers, receive, reply)
@@ -105,16 +144,31 @@ class Api:
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
         method, path = scope["method"], scope["path"]
         if path == _CHAT and method == "POST":
-            await self._chat(scope, headers, receive, reply)
-        elif path in ("/v1/models", "/health", "/ready") and method == "GET":
+            self._admit()
+            self.in_flight += 1
+            try:
+                await self._chat(scope, headers, receive, reply)
+            finally:
+                self.in_flight -= 1
+        elif path == "/metrics" and method == "GET":
+            await reply.whole(200, self._metrics().encode(), {"content-type": "text/plain; version=0.0.4"})
+        elif path in _GET and method == "GET":
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
-            await reply.json(status, msgspec.json.encode(body), {})
-        elif path in (_CHAT, "/v1/models", "/health", "/ready"):
+            await reply.whole(status, msgspec.json.encode(body), {})
+        elif path in (_CHAT, *_GET):
             raise RequestError(405, "method_not_allowed", f"{path} does not take this method")
         else:
-            raise RequestError(
-                404, "unknown_path", f"no such path; this server has {_CHAT}, /v1/models, /health and /ready"
-            )
+            known = f"{_CHAT}, {', '.join(_GET[:-1])} and {_GET[-1]}"
+            raise RequestError(404, "unknown_path", f"no such path; this server has {known}")
+
+    def _admit(self) -> None:
+        """Turn a request away before anything of it is read, where it is one too many."""
+        if self.stopping:
+            raise Stopped(503, "stopping", "Laneway is stopping; send the request again later.", retry_after=1)
+        if self.in_flight >= self.most:
+            self.shed += 1
+            message = f"{self.most} requests are in flight, the most that this server takes; send it again later."
+            raise Stopped(429, "overloaded", message, retry_after=1)
 
     async def _chat(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
         if scope["query_string"]:
@@ -150,12 +204,22 @@ class Api:
     def _ready(self) -> tuple[int, object]:
         gateway = self.gateway
         policy, _, closed = gateway.active
-        lanes = {name: closed.get(name, "open") for name in policy.lanes}
-        usable = gateway.log.failure is None and any(state == "open" for state in lanes.values())
-        state = {"status": "ready" if usable else "not ready", "policy": policy.hash, "lanes": lanes,
-                 "log": gateway.log.failure or "ok", "refused_policy": gateway.refused,
+        states = {name: closed.get(name, "open") for name in policy.lanes}
+        able = gateway.log.failure is None and any(state == "open" for state in states.values())
+        usable = able and not self.stopping
+        status = "stopping" if self.stopping else "ready" if able else "not ready"
+        state = {"status": status, "policy": policy.hash, "lanes": states, "log": gateway.log.failure or "ok",
+                 "refused_policy": gateway.refused,
                  "checkpoint": self.signing.state() if self.signing else "off"}  # fmt: skip
         return (200 if usable else 503), state
+
+    def _lanes(self) -> tuple[int, object]:
+        return 200, lanes(self.gateway.active, self.gateway.traffic)
+
+    def _metrics(self) -> str:
+        gateway = self.gateway
+        return metrics(gateway.active, gateway.traffic, in_flight=self.in_flight, shed=self.shed,
+                       log_ok=gateway.log.failure is None)  # fmt: skip
 
 
 async def _cancel_when_gone(receive: Receive, chat: asyncio.Task[Any]) -> None:
@@ -199,15 +263,20 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes:
         raise too_long
     parts, size = [], 0
     while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
+        try:
+            async with asyncio.timeout(STALL):
+                part = await receive()
+        except TimeoutError:
+            raise RequestError(
+                408, "body_too_slow", f"nothing of the body came for {STALL:g} s; send it at once"
+            ) from None
+        if part["type"] == "http.disconnect":
             raise RequestError(400, "disconnected", "the client went away before its request was complete")
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
+        parts.append(part.get("body", b""))
+        size += len(parts[-1])
         if size > MAX_BODY:
             raise too_long
-        if not message.get("more_body"):
+        if not part.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -218,11 +287,15 @@ async def _refuse(
     kind = _KINDS.get(status, "api_error")
     if reply.started:
         event = openai.error_event(code, message, kind=kind, param=param, details=details)
+        if code == "slow_reader":  # it would not read this either
+            reply.hang_up()
         await reply.finish(event, {}, stream=True)
         return
     headers = {"laneway-decision": str(details["decision"])} if "decision" in details else {}
-    if status == 403 or code.startswith("held"):
+    if status == 403 or code.startswith("held") or code == "lane_refused":
         headers["x-should-retry"] = "false"
-    if status == 413:
+    if "retry_after" in details:
+        headers["retry-after"] = str(details["retry_after"])
+    if status in (408, 413) or code == "stopping":
         headers["connection"] = "close"
-    await reply.json(status, openai.error_body(code, message, kind=kind, param=param, details=details), headers)
+    await reply.whole(status, openai.error_body(code, message, kind=kind, param=param, details=details), headers)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from laneway.addresses import is_loopback
 from laneway.errors import UsageError, shown
@@ -19,49 +23,68 @@ from laneway.gateway import Gateway
 from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
 from laneway.server.activation import activate, watch
-from laneway.server.api import Api
+from laneway.server.api import ABORT, MOST_REQUESTS, Api
 from laneway.store import Log, Signing
 
-__all__ = ["GRACE", "run"]
+__all__ = ["CHECKPOINT_SECONDS", "GRACE", "Options", "config", "run"]
 
-GRACE = 10
-"""Seconds that running requests get to end once the server is to stop."""
+GRACE = 30.0
+"""Seconds that running requests get to end once the server is to stop, where it is not told otherwise."""
+
+CHECKPOINT_SECONDS = 60.0
+"""How often the log is signed, where it is and nothing else is said."""
+
+_LAST_WORDS = 5
+"""Seconds for those that were not done in time to be recorded and told so."""
+
+_Ready = Callable[[Gateway, int], None]
 
 
-def run(
-    policy: Policy, log_path: Path, *, host: str, port: int, on_ready: Callable[[Gateway, int], None],
-    signing: Signing | None = None, seconds: float = 60.0,
-) -> None:  # fmt: skip
-    """Serve by `policy`, and by what its file becomes, until SIGTERM or SIGINT; sign the log every `seconds`.
+class Options(NamedTuple):
+    """How to serve: where, how many requests at once, in how many seconds to end them, and who signs the log.
 
-    Raises UsageError for a host that is not loopback, LogError, OSError.
+    `signing` is stopped, where there is one, once the log is closed; it signs every `seconds`.
     """
-    _loopback_only(host)
-    uvloop.run(_serve(policy, log_path, host, port, on_ready, signing, seconds))
+
+    host: str = "127.0.0.1"
+    port: int = 4180
+    most: int = MOST_REQUESTS
+    grace: float = GRACE
+    signing: Signing | None = None
+    seconds: float = CHECKPOINT_SECONDS
 
 
-async def _serve(
-    policy: Policy, log_path: Path, host: str, port: int, on_ready: Callable[[Gateway, int], None],
-    signing: Signing | None = None, seconds: float = 60.0,
-) -> None:  # fmt: skip
+def run(policy: Policy, log_path: Path, options: Options, on_ready: _Ready) -> None:
+    """Serve by `policy`, and by what its file becomes, until SIGTERM or SIGINT.
+
+    Then no request is taken any more, and those in flight end, for up to `grace` seconds; a second signal ends them
+    at once. Raises UsageError for a host that is not loopback, LogError, OSError.
+    """
+    _loopback_only(options.host)
+    _open_files()
+    uvloop.run(_serve(policy, log_path, options, on_ready))
+
+
+async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Ready) -> None:
+    signing = options.signing
     log = await asyncio.to_thread(Log.open, log_path)
     provider: HttpProvider | None = None
     watching: asyncio.Task[None] | None = None
     try:
         if signing is not None:
-            await asyncio.to_thread(signing.start, seconds)
+            await asyncio.to_thread(signing.start, options.seconds)
         provider = HttpProvider(policy.lanes, os.environ)
         gateway = Gateway(log, await activate(policy, log, provider))
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
-        with _listen(host, port) as listener:
-            server = _Server(_config(Api(gateway, signing)))
+        with _listen(options.host, options.port) as listener:
+            server = _Server(Api(gateway, options.most, signing), options.grace)
             for stop in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(stop, server.handle_exit, stop, None)
+                asyncio.get_running_loop().add_signal_handler(stop, server.stop)
             on_ready(gateway, listener.getsockname()[1])
             await server.serve([listener])
-            if server.server_state.tasks and not server.force_exit:
+            if server.server_state.tasks:
                 # Cancelled by now: each still writes its record and tells its client.
-                await asyncio.wait(server.server_state.tasks, timeout=GRACE)
+                await asyncio.wait(server.server_state.tasks, timeout=_LAST_WORDS)
     finally:
         if watching is not None:
             watching.cancel()
@@ -75,17 +98,52 @@ async def _serve(
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handling, which would end the process before the log is closed."""
 
+    def __init__(self, api: Api, grace: float) -> None:
+        super().__init__(config(api))
+        self.api, self.grace = api, grace
+        self._end: float | None = None
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def stop(self) -> None:
+        """Take no more requests, and end once those in flight have; asked again, end now."""
+        self.should_exit = self.api.stopping
+        self.api.stopping = True
+        self._end = time.monotonic() + self.grace
 
-def _config(api: Api) -> uvicorn.Config:
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end, asked ten times a second."""
+        if self._end is not None and (not self.api.in_flight or time.monotonic() >= self._end):
+            left = int(self._end - time.monotonic())
+            self.config.timeout_graceful_shutdown = max(left, 1)  # for what clients have yet to read
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Uvicorn's HTTP, which also lets the application cut a connection whose client does not read."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
+
+
+def config(api: Api) -> uvicorn.Config:
+    """How uvicorn is to serve."""
     return uvicorn.Config(
-        api, http="httptools", loop="none", lifespan="off", access_log=False, log_level="warning",
-        server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE, ws="none",
+        api, http=_Protocol, loop="none", lifespan="off", access_log=False, log_level="warning",
+        server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=1, ws="none",
         backlog=2048,
     )  # fmt: skip
+
+
+def _open_files() -> None:
+    """Allow this process as many open files as it may have: each request holds two connections."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # where the system has another limit below that one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:

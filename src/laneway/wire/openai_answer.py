@@ -15,7 +15,10 @@ import msgspec
 from laneway.answer import Answer
 from laneway.errors import LaneError
 
-__all__ = ["Event", "Kind", "Stream", "read_answer"]
+__all__ = ["REFUSALS", "Event", "Kind", "Stream", "read_answer"]
+
+REFUSALS = frozenset({"content_filter", "content_policy_violation"})
+"""The error codes by which a lane says that it will not answer such a request."""
 
 _LONGEST_EVENT = 1 << 20
 _MOST_TOKENS = 1 << 31
@@ -27,7 +30,7 @@ _FIELDS = (b"", b"event", b"id", b"retry")  # Beside `data`; a comment's is empt
 _MODEL = re.compile(r"(?!.*(\d{10}|\d{6}[-+A]\d{3}))[\w./:@+-]{1,100}", re.A)
 _NOT_SAID = msgspec.Raw(b"null")
 
-Kind = Literal["comment", "preface", "content", "usage", "error", "done"]
+Kind = Literal["comment", "preface", "content", "usage", "error", "refusal", "done"]
 """A `preface` tells the reader nothing yet (a role, an empty delta); `content` does, or says why the lane stopped."""
 
 
@@ -79,6 +82,16 @@ class _Chunk(msgspec.Struct):
     error: msgspec.Raw = _NOT_SAID
 
 
+class _Error(msgspec.Struct):
+    code: object = None
+    type: object = None
+
+
+class _Failed(msgspec.Struct):
+    error: _Error
+
+
+_failed = msgspec.json.Decoder(_Failed)
 _completion = msgspec.json.Decoder(_Completion)
 _chunk = msgspec.json.Decoder(_Chunk)
 _object = msgspec.json.Decoder(dict[str, object])
@@ -88,11 +101,22 @@ def _garbage(*, sent: bool) -> LaneError:
     return LaneError("garbage", "the lane's answer is not a chat completion", retry=False, sent=sent)
 
 
+def _refuses(body: bytes) -> bool:
+    """Whether an error says that the lane will not answer such a request."""
+    try:
+        error = _failed.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return any(isinstance(word, str) and word in REFUSALS for word in (error.code, error.type))
+
+
 def read_answer(body: bytes) -> Answer:
     """The answer in a lane's whole body; LaneError `garbage` where it is no chat completion."""
     try:
         whole = _completion.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if _refuses(body):
+            raise LaneError("refused", "the lane will not answer such a request", cause="refusal") from None
         raise _garbage(sent=False) from None
     if len(whole.choices) != 1 or whole.choices[0].index:  # We refuse `n` above 1, so others are nobody's answer.
         raise _garbage(sent=False)
@@ -157,7 +181,7 @@ class Stream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _garbage(sent=self._sent) from None
         if chunk.error != _NOT_SAID:
-            return Event(raw, "error")
+            return Event(raw, "refusal" if _refuses(data) else "error")
         if chunk.choices is None:
             raise _garbage(sent=self._sent)
         self._draft.about(chunk.model, chunk.usage)

@@ -1,0 +1,67 @@
+"""lanes: what the lanes of a running server are doing."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from laneway.addresses import is_loopback
+from laneway.cli.output import as_json, grid, json_option, out, print_table
+from laneway.errors import LanewayError, UsageError, shown
+
+__all__ = ["lanes"]
+
+_SECONDS = 5.0
+
+
+@click.command()
+@click.option("--url", default="http://127.0.0.1:4180", show_default=True, envvar="LANEWAY_URL",
+              help="Where `laneway serve` answers.")  # fmt: skip
+@json_option
+def lanes(url: str, json_: bool) -> None:
+    """Show each lane of the running server: its state, its calls under way, its limits, failures and times.
+
+    Exit code: 1 where no server answers.
+    """
+    found = _asked(url)
+    if json_:
+        as_json(found)
+        return
+    table = grid("lane", "state", "back in", "calls", "waiting", "limits", "answered", "failed", "skipped", "p50", "p95",
+                 "latest failure")  # fmt: skip
+    for lane in found:
+        table.add_row(*_row(lane))
+    print_table(table)
+    for lane in found:
+        if lane["why"]:
+            out.print(f"{lane['lane']}: {lane['why']}", style="yellow", soft_wrap=True)
+
+
+def _asked(url: str) -> list[dict[str, Any]]:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+        raise UsageError(f"--url {shown(url)} is not an http address of this machine; a server answers nowhere else")
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://{parts.netloc}/lanes", timeout=_SECONDS) as response:
+            return msgspec.json.decode(response.read(), type=list[dict[str, Any]])
+    except (OSError, urllib.error.URLError, msgspec.MsgspecError) as error:
+        why = getattr(error, "reason", None) or type(error).__name__
+        raise LanewayError(f"no Laneway answers at {shown(url)} ({why}); start it with `laneway serve`") from None
+
+
+def _row(lane: dict[str, Any]) -> tuple[str, ...]:
+    answered = lane["calls"].get("answered", 0)
+    limits = [f"{lane[key]} {words}" for key, words in (("concurrency", "at once"), ("rpm", "a minute")) if lane[key]]
+    times = ("" if lane[key] is None else f"{lane[key]:g} s" for key in ("p50", "p95"))
+    latest = lane["failures"][-1] if lane["failures"] else None
+    return (
+        lane["lane"], lane["state"], f"{lane['retry_in']:g} s" if lane["retry_in"] else "", f"{lane['in_flight']}",
+        f"{lane['waiting']}", ", ".join(limits), f"{answered}", f"{sum(lane['calls'].values()) - answered}",
+        f"{sum(lane['skips'].values())}", *times, f"{latest['code']} at {latest['at'][11:19]}" if latest else "",
+    )  # fmt: skip

@@ -1,0 +1,92 @@
+"""status: what the lanes are doing, as JSON for `laneway lanes` and as Prometheus text for /metrics.
+
+Labels are names of the policy and stable codes: nothing that a client or a lane said is in them.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+
+from laneway.gateway import Active
+from laneway.traffic import Flow, Traffic
+
+__all__ = ["lanes", "metrics"]
+
+_Labels = tuple[tuple[str, str], ...]
+_STATES = ("open", "half-open", "paused", "broken", "closed")
+
+
+def _state(flow: Flow, closed: str | None) -> str:
+    """`open` for calls, or why not: `closed` by the server, `paused` by its own wish, `broken` or `half-open`."""
+    if closed is not None:
+        return "closed"
+    if flow.paused > flow.clock():
+        return "paused"
+    found = flow.breaker.state(flow.clock())
+    return {"closed": "open", "open": "broken"}.get(found, found)
+
+
+def lanes(active: Active, traffic: Traffic) -> list[dict[str, object]]:
+    """Each lane of the policy in force, its state and its latest calls; times are seconds unless they say otherwise."""
+    return [_lane(traffic.of(lane), active.closed.get(name)) for name, lane in active.policy.lanes.items()]
+
+
+def _lane(flow: Flow, closed: str | None) -> dict[str, object]:
+    took = sorted(flow.seconds)
+    limits = flow.slots.limits
+    failures = [{"at": datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds"), "code": code}
+                for at, code in flow.failures]  # fmt: skip
+    return {
+        "lane": flow.name, "state": _state(flow, closed), "why": closed or "", "retry_in": round(flow.wait(), 1),
+        "in_flight": flow.slots.held, "waiting": flow.slots.waiting, "concurrency": limits.concurrency,
+        "rpm": limits.rpm, "calls": dict(flow.calls), "skips": dict(flow.skips), "retries": flow.retries,
+        "failures": failures, "p50": _share(took, 0.5), "p95": _share(took, 0.95),
+    }  # fmt: skip
+
+
+def _share(ordered: list[float], share: float) -> float | None:
+    """The value that `share` of the ordered values do not exceed."""
+    return round(ordered[min(int(len(ordered) * share), len(ordered) - 1)], 3) if ordered else None
+
+
+def metrics(active: Active, traffic: Traffic, *, in_flight: int, shed: int, log_ok: bool) -> str:
+    """The text that Prometheus reads."""
+    flows = [(traffic.of(lane), active.closed.get(name)) for name, lane in active.policy.lanes.items()]
+
+    def each(value: str) -> Iterator[tuple[_Labels, float]]:
+        for flow, _ in flows:
+            yield (("lane", flow.name),), getattr(flow.slots, value)
+
+    def counted(value: str) -> Iterator[tuple[_Labels, float]]:
+        for flow, _ in flows:
+            for code, count in sorted(getattr(flow, value).items()):
+                yield (("lane", flow.name), ("result", code)), count
+
+    states = (((("lane", flow.name), ("state", state)), float(_state(flow, closed) == state))
+              for flow, closed in flows for state in _STATES)  # fmt: skip
+    parts = (
+        _family("requests_total", "counter", "Requests on record, by how they ended.",
+                (((("status", status),), count) for status, count in sorted(traffic.ended.items()))),
+        _family("requests_in_flight", "gauge", "Requests that are being answered or wait.", [((), in_flight)]),
+        _family("requests_shed_total", "counter", "Requests turned away unrecorded: too many at once.", [((), shed)]),
+        _family("log_ok", "gauge", "1 where the decision log can be written.", [((), float(log_ok))]),
+        _family("lane_state", "gauge", "1 for the state that the lane is in.", states),
+        _family("lane_in_flight", "gauge", "Calls of the lane under way.", each("held")),
+        _family("lane_waiting", "gauge", "Requests that wait for a slot of the lane.", each("waiting")),
+        _family("lane_calls_total", "counter", "Calls of the lane, by result.", counted("calls")),
+        _family("lane_skips_total", "counter", "Calls not made, as the lane was left alone or busy.", counted("skips")),
+        _family("lane_retries_total", "counter", "Calls of the lane that were a retry.",
+                (((("lane", flow.name),), flow.retries) for flow, _ in flows)),
+        _family("lane_answer_seconds_total", "counter", "Time that the lane took for its answers.",
+                (((("lane", flow.name),), flow.spent) for flow, _ in flows)),
+    )  # fmt: skip
+    return "".join(parts)
+
+
+def _family(name: str, kind: str, says: str, samples: Iterable[tuple[_Labels, float]]) -> str:
+    lines = [f"# HELP laneway_{name} {says}", f"# TYPE laneway_{name} {kind}"]
+    for labels, value in samples:
+        inside = ",".join(f'{label}="{text}"' for label, text in labels)
+        lines.append(f"laneway_{name}{{{inside}}} {value:.10g}" if inside else f"laneway_{name} {value:.10g}")
+    return "\n".join(lines) + "\n"
