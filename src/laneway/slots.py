@@ -84,11 +84,11 @@ class Slots:
 
     def _soonest(self) -> float:
         """No slot can be had before this time, by the calls of the last minute and those who wait already."""
-        rpm = self.limits.rpm
-        over = 0 if rpm is None else len(self._sent) + len(self._waiting) - rpm
-        if rpm is None or over < 0:
+        rpm, sent = self.limits.rpm, self._sent
+        over = -1 if rpm is None else len(sent) + len(self._waiting) - rpm
+        if not rpm or over < 0 or over % rpm >= len(sent):
             return 0.0
-        return self._sent[over] + self._minute if over < len(self._sent) else float("inf")
+        return sent[over % rpm] + (over // rpm + 1) * self._minute
 
     def _grant(self) -> None:
         """Hand slots to those who wait, in order; where only time can free one, come back then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ _SECONDS = 5.0
               help="Where `laneway serve` answers.")  # fmt: skip
 @json_option
 def lanes(url: str, json_: bool) -> None:
-    """Show each lane of the running server: its state, its calls under way, its limits, failures and times.
+    """Show each lane of the running server: its state, its calls under way and their limit, counts, and seconds.
 
     Exit code: 1 where no server answers.
     """
@@ -32,14 +33,13 @@ def lanes(url: str, json_: bool) -> None:
     if json_:
         as_json(found)
         return
-    table = grid("lane", "state", "back in", "calls", "waiting", "limits", "answered", "failed", "skipped", "p50", "p95",
-                 "latest failure")  # fmt: skip
+    table = grid("lane", "state", "in flight", "waiting", "rpm", "answered", "failed", "skipped", "p50", "p95")
     for lane in found:
         table.add_row(*_row(lane))
     print_table(table)
     for lane in found:
-        if lane["why"]:
-            out.print(f"{lane['lane']}: {lane['why']}", style="yellow", soft_wrap=True)
+        for note in _notes(lane):
+            out.print(f"  {lane['lane']}: {note}", style="yellow", soft_wrap=True)
 
 
 def _asked(url: str) -> list[dict[str, Any]]:
@@ -57,11 +57,20 @@ def _asked(url: str) -> list[dict[str, Any]]:
 
 def _row(lane: dict[str, Any]) -> tuple[str, ...]:
     answered = lane["calls"].get("answered", 0)
-    limits = [f"{lane[key]} {words}" for key, words in (("concurrency", "at once"), ("rpm", "a minute")) if lane[key]]
-    times = ("" if lane[key] is None else f"{lane[key]:g} s" for key in ("p50", "p95"))
-    latest = lane["failures"][-1] if lane["failures"] else None
+    most = f" of {lane['concurrency']}" if lane["concurrency"] is not None else ""
+    times = ("" if lane[key] is None else f"{lane[key]:g}" for key in ("p50", "p95"))
     return (
-        lane["lane"], lane["state"], f"{lane['retry_in']:g} s" if lane["retry_in"] else "", f"{lane['in_flight']}",
-        f"{lane['waiting']}", ", ".join(limits), f"{answered}", f"{sum(lane['calls'].values()) - answered}",
-        f"{sum(lane['skips'].values())}", *times, f"{latest['code']} at {latest['at'][11:19]}" if latest else "",
+        lane["lane"], lane["state"], f"{lane['in_flight']}{most}", f"{lane['waiting']}",
+        "" if lane["rpm"] is None else f"{lane['rpm']}", f"{answered}", f"{sum(lane['calls'].values()) - answered}",
+        f"{sum(lane['skips'].values())}", *times,
     )  # fmt: skip
+
+
+def _notes(lane: dict[str, Any]) -> Iterator[str]:
+    if lane["why"]:
+        yield lane["why"]
+    if lane["retry_in"]:
+        yield f"tried again in {lane['retry_in']:g} s"
+    if lane["failures"]:
+        latest = lane["failures"][-1]
+        yield f"failed last at {latest['at'][:19]}: {latest['code']}"
