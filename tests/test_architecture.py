@@ -47,7 +47,8 @@ LAYERS = """
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
-    providers providers.scripted providers.wait providers.line providers.http
+    providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
+    providers.scripted.__main__ providers.wait providers.line providers.http
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store
     breaker slots traffic
     serve

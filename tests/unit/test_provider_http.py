@@ -101,15 +101,19 @@ EXPECTED: dict[Fault, tuple[str, str, bool]] = {
     "close-before": ("disconnected", "error", True),
     "reset-before": ("disconnected", "error", True),
     "garbage": ("garbage", "error", False),
+    "long-body": ("garbage", "error", False),
 }
-BROKEN: tuple[Fault, ...] = ("reset-after", "bad-chunk", "short-content-length")
-ANSWERED: tuple[Fault, ...] = ("slow-first-byte", "drip", "truncated", "empty", "cut-off", "error-event")
+BROKEN: tuple[Fault, ...] = ("reset-after", "bad-chunk", "short-body")
+ANSWERED: tuple[Fault, ...] = (
+    "slow-first-byte", "drip", "truncated", "empty", "cut-off", "error-event",
+    "answers-twice", "refusal", "content-filter", "other-model",
+)  # fmt: skip
 streams = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
 def test_every_fault_has_an_expected_result() -> None:
     """No scripted fault is left without a test of what it becomes."""
-    assert {*EXPECTED, *BROKEN, *ANSWERED, "hang", "endless", "stays-open"} == set(FAULTS)
+    assert {*EXPECTED, *BROKEN, *ANSWERED, "hang", "endless", "endless-slow", "stays-open"} == set(FAULTS)
 
 
 @streams
@@ -466,7 +470,7 @@ def told(error: BaseException | None) -> Iterator[str]:
 
 
 @streams
-@pytest.mark.parametrize("fault", [*EXPECTED, "reset-after", "short-content-length"])
+@pytest.mark.parametrize("fault", [*EXPECTED, "reset-after", "short-body"])
 def test_no_error_tells_a_secret(fault: Fault, stream: bool) -> None:
     """No error holds key, prompt or address, though the lane quotes them all."""
     text = "\n".join(told(run(ask_scripted(fault, stream=stream)).error))
