@@ -24,7 +24,7 @@ from laneway.server.api import Api
 from laneway.server.app import config
 from laneway.store import Log, Reader, Story
 
-__all__ = ["POLICY", "Answered", "Bench", "bench", "policy_text", "run"]
+__all__ = ["POLICY", "Answered", "Bench", "bench", "policy_text", "run", "serving"]
 
 TOMORROW = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
 
@@ -153,23 +153,28 @@ async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
         provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": "sk-canary-key"})
         gateway = Gateway(log, Active(policy, provider, provider.closed))
         api = Api(gateway)
-        settings = config(api)
-        settings.port = 0
-        server = uvicorn.Server(settings)
-        started = asyncio.Event()
-        serving = asyncio.create_task(_serve(server, started))
-        await started.wait()
-        port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            async with aiohttp.ClientSession() as session:
-                yield Bench(
-                    home, premium, gateway, f"http://127.0.0.1:{port}/v1", directory / "laneway.db", session, api
-                )
+            async with serving(api) as url, aiohttp.ClientSession() as session:
+                yield Bench(home, premium, gateway, url, directory / "laneway.db", session, api)
         finally:
-            server.should_exit = True
-            await serving
             await provider.close()
             await asyncio.to_thread(log.close)
+
+
+@asynccontextmanager
+async def serving(api: Api) -> AsyncIterator[str]:
+    """The real server over an API, and its address."""
+    settings = config(api)
+    settings.port = 0
+    server = uvicorn.Server(settings)
+    started = asyncio.Event()
+    task = asyncio.create_task(_serve(server, started))
+    await started.wait()
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.should_exit = True
+        await task
 
 
 async def _serve(server: uvicorn.Server, started: asyncio.Event) -> None:

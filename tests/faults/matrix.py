@@ -1,0 +1,315 @@
+"""The fault matrix, run: the real server on a real socket, before lanes that fail and one outside that listens.
+
+`home` and `nordic` are ours and may fail in every way; `premium` stands outside, never fails, and keeps every byte.
+All of it runs in one event loop, where a probe tells when that was held up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+import trustme
+from tests.faults.cells import ADDRESSES, CANARY, Cell, faulty
+from tests.harness import TOMORROW, serving
+
+from laneway.gateway import Active, Gateway
+from laneway.policy_file import parse
+from laneway.providers.http import HttpProvider
+from laneway.providers.scripted import ScriptedLane, Seen
+from laneway.record import Outcome
+from laneway.store import Log, Reader
+
+__all__ = ["ALLOWED", "POLICY", "TOTAL", "Ended", "Outside", "Ran", "matrix", "spread"]
+
+TOTAL = 1.0
+"""The deadline of every cell, in seconds."""
+
+ALLOWED = 0.1
+"""How much later than its deadline a cell may end, in seconds, beside the time in which the event loop was held up."""
+
+_BEAT, _HELD_UP = 0.005, 0.01
+_KEY = "sk-lane-canary"
+_SECONDS = 0.4  # Between a slow lane's bytes: longer than the patience with a first byte.
+
+POLICY = f"""
+laneway: 1
+name: fault matrix
+currency: EUR
+sensitivity: [public, internal, confidential, restricted]
+unlabelled: {{sensitivity: internal, difficulty: auto, latency: interactive}}
+lanes:
+  home: {{kind: local, provider: openai, url: "@home", model: home-model, price: 0}}
+  nordic: {{kind: private, provider: openai, url: "@nordic", model: nordic-model, runs: SE, stores: SE, price: 0.1}}
+  premium:
+    kind: premium
+    provider: openai
+    url: "@premium"
+    model: premium-model
+    key: env:PREMIUM_KEY
+    address: private-allowed
+    price: {{input: 3.00, output: 15.00}}
+strength: [home, nordic, premium]
+networks: [127.0.0.0/8, 10.0.0.0/8]
+zones: {{ours: {{kind: [local, private]}}, outside: {{kind: premium}}}}
+wall:
+  - {{sensitivity: [restricted, confidential], zones: [ours], says: Restricted data stays with us.}}
+  - {{sensitivity: [internal, public], zones: [ours, outside], says: Other data may go outside.}}
+detect: {{identifiers: restricted, says: A number of a person makes a text restricted.}}
+workloads:
+  payroll: {{sensitivity: restricted}}
+routes:
+  - {{says: Hard work starts at the strongest lane., when: {{difficulty: hard}}, try: strongest}}
+  - {{says: Other work starts at the cheapest lane., try: cheapest}}
+gate:
+  says: A weak answer is redone once by a stronger lane.
+  checks: [empty, cut-off, invalid-json, tool-call, refusal]
+  waiver: {{lanes: [home, nordic, premium], until: {TOMORROW}, by: Head of Platform}}
+  weak: [strongest, marked]
+deadlines: {{interactive: {{first_byte: 0.3s, total: {TOTAL:g}s}}}}
+fallbacks:
+  - {{says: The next allowed lane takes over., then: [next, refuse]}}
+"""
+
+
+class Ended(NamedTuple):
+    """How one cell ended for its client: by which lane or with which code, after how many seconds, under which id.
+
+    `late` is how much later than its deadline it ended, without the time in which the event loop was held up.
+    """
+
+    cell: Cell
+    status: int
+    lane: str
+    code: str
+    id: str
+    seconds: float
+    late: float
+    strange: str = ""
+
+
+class Outside(NamedTuple):
+    """What the external lane saw: requests, their bytes, those of restricted requests, and keys that are not its own."""
+
+    requests: int
+    size: int
+    secret: tuple[str, ...]
+    keys: int
+
+
+@dataclass(slots=True)
+class Ran:
+    """A whole run: how each cell ended, what stands on record of it, and what was seen outside."""
+
+    ended: list[Ended]
+    records: dict[str, Outcome | None]
+    outside: Outside
+    lags: list[float]
+
+    def wrong(self) -> list[str]:
+        """What must never be: no end, a late end, another's answer, or a record that tells another story."""
+        return [f"{ended.cell}: {why}" for ended in self.ended for why in self._wrong(ended)]
+
+    def _wrong(self, ended: Ended) -> Iterable[str]:
+        if ended.strange:
+            yield ended.strange
+        if ended.late > ALLOWED:
+            yield f"ended {ended.late * 1000:.0f} ms late"
+        if ended.id:
+            record = self.records.get(ended.id)
+            if record is None:
+                yield "no end on record"
+            elif (record.status == "answered") != (not ended.code) or (record.lane or "") != ended.lane:
+                yield f"the record says {record.status} by {record.lane}, the client {ended.code or ended.lane}"
+
+    @property
+    def codes(self) -> Counter[str]:
+        """How often each end came."""
+        return Counter(ended.code or f"answered by {ended.lane}" for ended in self.ended)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, 99th of 100 and worst of some seconds, in milliseconds."""
+    ordered = sorted(values) or [0.0]
+    return " / ".join(f"{ordered[round(part * (len(ordered) - 1))] * 1000:.0f}" for part in (0.5, 0.99, 1))
+
+
+# the loop's own lateness
+
+
+class _Pulse:
+    """Tells when the event loop was held up, by a task that wants to run every few milliseconds."""
+
+    def __init__(self) -> None:
+        self.lags: list[tuple[float, float]] = []
+
+    async def run(self) -> None:
+        while True:
+            due = time.monotonic() + _BEAT
+            await asyncio.sleep(_BEAT)
+            now = time.monotonic()
+            if now - due > _HELD_UP:
+                self.lags.append((now, now - due))
+
+    def held_up(self, since: float) -> float:
+        """Seconds since then in which the loop was busy elsewhere, or did not run at all."""
+        recent = itertools.takewhile(lambda lag: lag[0] >= since, reversed(self.lags))
+        return sum(seconds for _, seconds in recent)
+
+
+# the world
+
+
+@dataclass(slots=True)
+class _World:
+    """The lanes by name and address, and a server for each pair of addresses, started when it is first wanted."""
+
+    directory: Path
+    urls: dict[tuple[str, str], str]
+    premium: ScriptedLane
+    session: aiohttp.ClientSession
+    stack: AsyncExitStack
+    pulse: _Pulse
+    sites: dict[tuple[str, str], str] = field(default_factory=dict)
+    logs: list[Path] = field(default_factory=list)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def site(self, cell: Cell) -> str:
+        first, second = (fault if fault in ADDRESSES else "plain" for fault in (cell.first, cell.second))
+        async with self.turn:
+            if (first, second) not in self.sites:
+                log = self.directory / f"{first}-{second}.db"
+                self.logs.append(log)
+                addresses = {"@home": self.urls["home", first], "@nordic": self.urls["nordic", second]}
+                url = await self.stack.enter_async_context(_server(addresses | {"@premium": self.premium.url}, log))
+                self.sites[first, second] = f"{url}/chat/completions"
+        return self.sites[first, second]
+
+    async def ask(self, cell: Cell) -> Ended:
+        url, sent = await self.site(cell), cell.sent()
+        began = time.monotonic()
+        try:
+            async with self.session.post(url + sent.query, data=sent.body, headers=sent.headers) as reply:
+                told = await reply.read(), reply.status, reply.headers
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return Ended(cell, 0, "", "none", "", time.monotonic() - began, 0, f"no end: {type(error).__name__}")
+        seconds = time.monotonic() - began
+        late = max(0.0, seconds - TOTAL)
+        return _ended(cell, *told, seconds, late and max(0.0, late - self.pulse.held_up(began)))
+
+    def records(self) -> dict[str, Outcome | None]:
+        found: dict[str, Outcome | None] = {}
+        for log in self.logs:
+            with closing(Reader.open(log)) as reader:
+                assert reader.verify().ok
+                found |= {s.id: s.outcome.entry if s.outcome else None for s in reader.stories()}
+        return found
+
+
+def _ended(cell: Cell, body: bytes, status: int, headers: Any, seconds: float, late: float) -> Ended:
+    """Read what the client got: one answer of its own or one error, whole."""
+    lane, id, code, strange = headers.get("Laneway-Lane", ""), headers.get("Laneway-Decision", ""), "", ""
+    *_, last = [part for part in body.split(b"\n\n") if part] or [b""]
+    event = last.removeprefix(b"data: ")
+    if cell.stream and status == 200 and b'"error"' not in event[:20]:
+        strange = "" if event == b"[DONE]" else "the stream has no end"
+    else:
+        answer = msgspec.json.decode(event if cell.stream and status == 200 else body)
+        code = answer.get("error", {}).get("code", "")
+        lane, id = ("" if code else lane), answer.get("error", {}).get("laneway", {}).get("decision", id)
+    others = {found[0].decode() for found in CANARY.finditer(body)} - {cell.canary}
+    return Ended(cell, status, lane, code, id, seconds, late, f"got {others}" if others else strange)
+
+
+@asynccontextmanager
+async def _server(addresses: dict[str, str], path: Path) -> AsyncIterator[str]:
+    text = POLICY
+    for name, url in addresses.items():
+        text = text.replace(name, url)
+    policy = parse(text, "matrix.yaml")
+    log = await asyncio.to_thread(Log.open, path)
+    await asyncio.to_thread(log.archive, policy.hash, policy.text)
+    provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": _KEY})
+    try:
+        async with serving(Gateway(log, Active(policy, provider, provider.closed))) as url:
+            yield url
+    finally:
+        await provider.close()
+        await asyncio.to_thread(log.close)
+
+
+@asynccontextmanager
+async def _world(directory: Path) -> AsyncIterator[_World]:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)  # signed by nobody whom the server knows
+    async with AsyncExitStack() as stack:
+        urls = {}
+        for name in ("home", "nordic"):
+            lanes = [
+                ScriptedLane(model=f"{name}-model", answer=_echo(name), capture=False),
+                ScriptedLane(model=f"{name}-model", capture=False, tls=tls),
+            ]
+            for lane in lanes:
+                lane.fault, lane.seconds = faulty(name), _SECONDS
+                await stack.enter_async_context(lane)
+            closed = stack.enter_context(socket.socket())
+            closed.bind(("127.0.0.1", 0))  # and does not listen
+            plain, secure = (lane.url for lane in lanes)
+            urls[name, "plain"], urls[name, "bad-certificate"] = plain, secure
+            urls[name, "no-tls"] = plain.replace("http:", "https:")
+            urls[name, "closed-port"] = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        premium = await stack.enter_async_context(ScriptedLane(model="premium-model", answer=_echo("premium")))
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=30)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
+        pulse = _Pulse()
+        beating = asyncio.create_task(pulse.run())
+        stack.callback(beating.cancel)
+        yield _World(directory, urls, premium, session, stack, pulse)
+
+
+def _echo(name: str) -> Any:
+    """An answer that tells whose it is."""
+
+    def answer(body: dict[str, object]) -> str:
+        found = CANARY.search(msgspec.json.encode(body))
+        return f"from {name}, to {found[0].decode() if found else 'nobody'}, in a few words more"
+
+    return answer
+
+
+def seen(requests: Iterable[Seen]) -> Outside:
+    """What a capture of requests holds."""
+    whole = [
+        b"\n".join([s.path.encode(), *(f"{k}: {v}".encode() for k, v in s.headers.items()), s.raw]) for s in requests
+    ]
+    secret = tuple(found[0].decode() for each in whole for found in CANARY.finditer(each) if found[2] == b"secret")
+    keys = sum(b"client-canary" in each for each in whole)
+    return Outside(len(whole), sum(map(len, whole)), secret, keys)
+
+
+async def matrix(directory: Path, cells: Iterable[Cell], *, at_once: int = 32) -> Ran:
+    """Run the cells, so many at a time."""
+    async with _world(directory) as world:
+        waiting, ended = iter(cells), list[Ended]()
+
+        async def work() -> None:
+            for cell in waiting:
+                ended.append(await world.ask(cell))
+
+        await asyncio.gather(*(work() for _ in range(at_once)))
+        outside = seen(world.premium.seen)
+        await world.stack.aclose()  # every log is closed before it is read
+        lags = [seconds for _, seconds in world.pulse.lags]
+        return Ran(ended, await asyncio.to_thread(world.records), outside, lags)
