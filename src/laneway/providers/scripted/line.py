@@ -56,10 +56,10 @@ class Line:
     async def send(self, frames: list[bytes], *, pause: float = 0.0, then: Then = "keep") -> None:
         """Write `frames`, the first two at once and the others `pause` seconds apart; then keep or end."""
         start = b"".join(frames if not pause else frames[:2])
-        self._writer.write(start)
+        self._write(start)
         for frame in frames[2:] if pause else ():
             await self.pause(pause)
-            self._writer.write(frame)
+            self._write(frame)
         await self._writer.drain()
         if then == "reset":
             await self.pause(_APART if start else 0)
@@ -70,8 +70,12 @@ class Line:
             self._writer.close()
         elif then == "again":
             await asyncio.sleep(_APART)
-            if not self._writer.transport.is_closing():
-                self._writer.write(b"".join(frames))
+            self._write(b"".join(frames))
+
+    def _write(self, data: bytes) -> None:
+        if self._writer.transport.is_closing():
+            raise HungUpError
+        self._writer.write(data)
 
     async def pause(self, seconds: float | None) -> None:
         """Wait; raise HungUpError as soon as the client does."""
@@ -87,9 +91,9 @@ class Line:
         """Write until the client has had enough: 64 KB at once, or a few words each `pause` seconds."""
         word = event({"choices": [{"index": 0, "delta": {"content": "word " * 200}, "finish_reason": None}]})
         block = (word if stream else b"x" * len(word)) * (1 if pause else _BLOCK // len(word))
-        self._writer.write(head(200, SSE if stream else JSON, None) + (b"" if stream else chunk(b'{"choices":"')))
+        self._write(head(200, SSE if stream else JSON, None) + (b"" if stream else chunk(b'{"choices":"')))
         while True:
-            self._writer.write(chunk(block))
+            self._write(chunk(block))
             await self._writer.drain()
             if pause:
                 await self.pause(pause)
