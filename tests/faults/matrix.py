@@ -11,7 +11,7 @@ import itertools
 import socket
 import ssl
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from laneway.gateway import Active, Gateway
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane, Seen
-from laneway.record import Outcome
+from laneway.record import Entry, Outcome
 from laneway.store import Log, Reader
 
 __all__ = ["ALLOWED", "POLICY", "TOTAL", "Ended", "Outside", "Ran", "matrix", "spread"]
@@ -37,7 +37,7 @@ TOTAL = 1.0
 """The deadline of every cell, in seconds."""
 
 ALLOWED = 0.1
-"""How much later than its deadline a cell may end, in seconds, beside the time in which the event loop was held up."""
+"""How much later than its deadline a cell may end, in seconds, beside what loop and disk took; see `Ended.late`."""
 
 _BEAT, _HELD_UP = 0.005, 0.01
 _KEY = "sk-lane-canary"
@@ -86,7 +86,8 @@ fallbacks:
 class Ended(NamedTuple):
     """How one cell ended for its client: by which lane or with which code, after how many seconds, under which id.
 
-    `late` is how much later than its deadline it ended, without the time in which the event loop was held up.
+    `late` is how much later than its deadline it ended, without the time in which the event loop was held up and
+    without `disk`, the time past the deadline in which it waited for the log's.
     """
 
     cell: Cell
@@ -95,7 +96,8 @@ class Ended(NamedTuple):
     code: str
     id: str
     seconds: float
-    late: float
+    late: float = 0.0
+    disk: float = 0.0
     strange: str = ""
 
 
@@ -168,6 +170,20 @@ class _Pulse:
         return sum(seconds for _, seconds in recent)
 
 
+class _Timed(Log):
+    """The log, and when each request waited for its disk."""
+
+    waits: defaultdict[str, list[tuple[float, float]]]
+
+    async def append(self, *entries: Entry) -> None:
+        began = time.monotonic()
+        try:
+            await super().append(*entries)
+        finally:
+            for entry in entries:
+                self.waits[entry.id].append((began, time.monotonic()))
+
+
 # the world
 
 
@@ -181,6 +197,7 @@ class _World:
     session: aiohttp.ClientSession
     stack: AsyncExitStack
     pulse: _Pulse
+    waits: defaultdict[str, list[tuple[float, float]]]
     sites: dict[tuple[str, str], str] = field(default_factory=dict)
     logs: list[Path] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -192,7 +209,9 @@ class _World:
                 log = self.directory / f"{first}-{second}.db"
                 self.logs.append(log)
                 addresses = {"@home": self.urls["home", first], "@nordic": self.urls["nordic", second]}
-                url = await self.stack.enter_async_context(_server(addresses | {"@premium": self.premium.url}, log))
+                url = await self.stack.enter_async_context(
+                    _server(addresses | {"@premium": self.premium.url}, log, self.waits)
+                )
                 self.sites[first, second] = f"{url}/chat/completions"
         return self.sites[first, second]
 
@@ -203,10 +222,14 @@ class _World:
             async with self.session.post(url + sent.query, data=sent.body, headers=sent.headers) as reply:
                 told = await reply.read(), reply.status, reply.headers
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Ended(cell, 0, "", "none", "", time.monotonic() - began, 0, f"no end: {type(error).__name__}")
+            return Ended(cell, 0, "", "none", "", time.monotonic() - began, strange=f"no end: {type(error).__name__}")
         seconds = time.monotonic() - began
-        late = max(0.0, seconds - TOTAL)
-        return _ended(cell, *told, seconds, late and max(0.0, late - self.pulse.held_up(began)))
+        ended = _ended(cell, *told, seconds)
+        if seconds <= TOTAL:
+            return ended
+        due = began + TOTAL
+        disk = sum(max(0.0, until - max(since, due)) for since, until in self.waits[ended.id])
+        return ended._replace(late=max(0.0, seconds - TOTAL - disk - self.pulse.held_up(began)), disk=disk)
 
     def records(self) -> dict[str, Outcome | None]:
         found: dict[str, Outcome | None] = {}
@@ -217,7 +240,7 @@ class _World:
         return found
 
 
-def _ended(cell: Cell, body: bytes, status: int, headers: Any, seconds: float, late: float) -> Ended:
+def _ended(cell: Cell, body: bytes, status: int, headers: Any, seconds: float) -> Ended:
     """Read what the client got: one answer of its own or one error, whole."""
     lane, id, code, strange = headers.get("Laneway-Lane", ""), headers.get("Laneway-Decision", ""), "", ""
     *_, last = [part for part in body.split(b"\n\n") if part] or [b""]
@@ -229,16 +252,20 @@ def _ended(cell: Cell, body: bytes, status: int, headers: Any, seconds: float, l
         code = answer.get("error", {}).get("code", "")
         lane, id = ("" if code else lane), answer.get("error", {}).get("laneway", {}).get("decision", id)
     others = {found[0].decode() for found in CANARY.finditer(body)} - {cell.canary}
-    return Ended(cell, status, lane, code, id, seconds, late, f"got {others}" if others else strange)
+    return Ended(cell, status, lane, code, id, seconds, strange=f"got {others}" if others else strange)
 
 
 @asynccontextmanager
-async def _server(addresses: dict[str, str], path: Path) -> AsyncIterator[str]:
+async def _server(
+    addresses: dict[str, str], path: Path, waits: defaultdict[str, list[tuple[float, float]]]
+) -> AsyncIterator[str]:
     text = POLICY
     for name, url in addresses.items():
         text = text.replace(name, url)
     policy = parse(text, "matrix.yaml")
-    log = await asyncio.to_thread(Log.open, path)
+    log = await asyncio.to_thread(_Timed.open, path)
+    assert isinstance(log, _Timed)
+    log.waits = waits
     await asyncio.to_thread(log.archive, policy.hash, policy.text)
     provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": _KEY})
     try:
@@ -276,7 +303,7 @@ async def _world(directory: Path) -> AsyncIterator[_World]:
         pulse = _Pulse()
         beating = asyncio.create_task(pulse.run())
         stack.callback(beating.cancel)
-        yield _World(directory, urls, premium, session, stack, pulse)
+        yield _World(directory, urls, premium, session, stack, pulse, defaultdict(list))
 
 
 def _echo(name: str) -> Any:

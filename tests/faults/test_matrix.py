@@ -1,7 +1,8 @@
 """The fault matrix: whatever lanes do wrong and clients try, each request ends in time and the wall holds.
 
-`python -m benchmarks.fault_matrix` runs all of it. The deadline is held with the documented 100 ms and with the time in
-which the event loop, shared here by clients, server and lanes on a machine with other work, was held up.
+`python -m benchmarks.fault_matrix` runs all of it. The deadline is held with the documented 100 ms, with the
+time in which the event loop, shared here by clients, server and lanes on a machine with other work, was held up, and
+with what the disk took to write how a request ended.
 """
 
 from __future__ import annotations
