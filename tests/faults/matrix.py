@@ -222,7 +222,7 @@ class _World:
             async with self.session.post(url + sent.query, data=sent.body, headers=sent.headers) as reply:
                 told = await reply.read(), reply.status, reply.headers
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Ended(cell, 0, "", "none", "", time.monotonic() - began, strange=f"no end: {type(error).__name__}")
+            return Ended(cell, 0, "", "none", "", time.monotonic() - began, strange=f"no end: {error!r}")
         seconds = time.monotonic() - began
         ended = _ended(cell, *told, seconds)
         if seconds <= TOTAL:
@@ -297,7 +297,8 @@ async def _world(directory: Path) -> AsyncIterator[_World]:
             urls[name, "no-tls"] = plain.replace("http:", "https:")
             urls[name, "closed-port"] = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
         premium = await stack.enter_async_context(ScriptedLane(model="premium-model", answer=_echo("premium")))
-        connector = aiohttp.TCPConnector(limit=0)
+        # Shorter than the server's five seconds: else the two may meet as it closes an idle connection.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
         timeout = aiohttp.ClientTimeout(total=30)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
         pulse = _Pulse()
