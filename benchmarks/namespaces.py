@@ -166,7 +166,9 @@ def chosen(which: str, label: str) -> list[Cell]:
 async def _drive(url: str, which: str, label: str) -> None:
     """A client: all cells of a kind, and how they ended."""
     waiting, ends = iter(chosen(which, label)), Counter[str]()
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    # Shorter than the server's five seconds: else the two may meet as it closes an idle connection.
+    connector, timeout = aiohttp.TCPConnector(keepalive_timeout=2), aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
         async def work() -> None:
             for cell in waiting:
