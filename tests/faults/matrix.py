@@ -7,6 +7,7 @@ All of it runs in one event loop, where a probe tells when that was held up.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import itertools
 import socket
 import ssl
@@ -39,7 +40,7 @@ TOTAL = 1.0
 ALLOWED = 0.1
 """How much later than its deadline a cell may end, in seconds, beside what loop and disk took; see `Ended.late`."""
 
-_BEAT, _HELD_UP = 0.005, 0.01
+_BEAT, _TICK = 0.005, 0.001
 _KEY = "sk-lane-canary"
 _SECONDS = 0.4  # Between a slow lane's bytes: longer than the patience with a first byte.
 
@@ -86,8 +87,8 @@ fallbacks:
 class Ended(NamedTuple):
     """How one cell ended for its client: by which lane or with which code, after how many seconds, under which id.
 
-    `late` is how much later than its deadline it ended, without the time in which the event loop was held up and
-    without `disk`, the time past the deadline in which it waited for the log's.
+    `late` is how much later than its deadline it ended, counted from when the server took the request, without the time
+    past the deadline in which the event loop was held up and without `disk`, that in which it waited for the log's.
     """
 
     cell: Cell
@@ -96,6 +97,7 @@ class Ended(NamedTuple):
     code: str
     id: str
     seconds: float
+    began: float = 0.0
     late: float = 0.0
     disk: float = 0.0
     strange: str = ""
@@ -112,7 +114,7 @@ class Outside(NamedTuple):
 
 @dataclass(slots=True)
 class Ran:
-    """A whole run: how each cell ended, what stands on record of it, and what was seen outside."""
+    """A whole run: how each cell ended, what stands on record of it, what was seen outside, hold-ups above 10 ms."""
 
     ended: list[Ended]
     records: dict[str, Outcome | None]
@@ -161,13 +163,14 @@ class _Pulse:
             due = time.monotonic() + _BEAT
             await asyncio.sleep(_BEAT)
             now = time.monotonic()
-            if now - due > _HELD_UP:
+            if now - due > _TICK:
                 self.lags.append((now, now - due))
 
-    def held_up(self, since: float) -> float:
-        """Seconds since then in which the loop was busy elsewhere, or did not run at all."""
-        recent = itertools.takewhile(lambda lag: lag[0] >= since, reversed(self.lags))
-        return sum(seconds for _, seconds in recent)
+    def held_up(self, since: float, until: float) -> float:
+        """Seconds of that time in which the loop was busy elsewhere, or did not run at all."""
+        ended = itertools.islice(self.lags, bisect.bisect(self.lags, (since, 0.0)), None)
+        within = itertools.takewhile(lambda lag: lag[0] - lag[1] < until, ended)
+        return sum(min(end, until) - max(end - lag, since) for end, lag in within)
 
 
 class _Timed(Log):
@@ -201,6 +204,7 @@ class _World:
     sites: dict[tuple[str, str], str] = field(default_factory=dict)
     logs: list[Path] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    epoch: float = field(default_factory=lambda: time.time() - time.monotonic())
 
     async def site(self, cell: Cell) -> str:
         first, second = (fault if fault in ADDRESSES else "plain" for fault in (cell.first, cell.second))
@@ -224,12 +228,18 @@ class _World:
         except (aiohttp.ClientError, TimeoutError) as error:
             return Ended(cell, 0, "", "none", "", time.monotonic() - began, strange=f"no end: {error!r}")
         seconds = time.monotonic() - began
-        ended = _ended(cell, *told, seconds)
-        if seconds <= TOTAL:
+        return _ended(cell, *told, seconds)._replace(began=began)
+
+    def timed(self, ended: Ended) -> Ended:
+        """What of its lateness is the loop's and the disk's. An id tells when the server took the request."""
+        began, end = ended.began, ended.began + ended.seconds
+        taken = int(ended.id.partition("-")[0], 16) / 1000 - self.epoch if ended.id else began
+        due = max(began, taken) + TOTAL
+        if end <= due:
             return ended
-        due = began + TOTAL
         disk = sum(max(0.0, until - max(since, due)) for since, until in self.waits[ended.id])
-        return ended._replace(late=max(0.0, seconds - TOTAL - disk - self.pulse.held_up(began)), disk=disk)
+        late = end - due - disk - self.pulse.held_up(due, end)
+        return ended._replace(late=max(0.0, late), disk=disk)
 
     def records(self) -> dict[str, Outcome | None]:
         found: dict[str, Outcome | None] = {}
@@ -327,7 +337,7 @@ def seen(requests: Iterable[Seen]) -> Outside:
     return Outside(len(whole), sum(map(len, whole)), secret, keys)
 
 
-async def matrix(directory: Path, cells: Iterable[Cell], *, at_once: int = 32) -> Ran:
+async def matrix(directory: Path, cells: Iterable[Cell], *, at_once: int = 16) -> Ran:
     """Run the cells, so many at a time."""
     async with _world(directory) as world:
         waiting, ended = iter(cells), list[Ended]()
@@ -339,5 +349,6 @@ async def matrix(directory: Path, cells: Iterable[Cell], *, at_once: int = 32) -
         await asyncio.gather(*(work() for _ in range(at_once)))
         outside = seen(world.premium.seen)
         await world.stack.aclose()  # every log is closed before it is read
-        lags = [seconds for _, seconds in world.pulse.lags]
+        ended = [world.timed(each) for each in ended]
+        lags = [seconds for _, seconds in world.pulse.lags if seconds > 0.01]
         return Ran(ended, await asyncio.to_thread(world.records), outside, lags)

@@ -86,6 +86,19 @@ def test_without_both_the_leak_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     assert set(found.outside.secret) == {cell.canary for cell in few() if cell.restricted}
 
 
+def test_a_late_end_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A last attempt that gets a quarter of a second more than the deadline is told as late."""
+    until = serve._until
+
+    def later(run: serve.Run, *, alone: bool) -> float | None:
+        at = until(run, alone=alone)
+        return at + 0.25 if at is not None and alone else at
+
+    monkeypatch.setattr(serve, "_until", later)
+    found = ran(tmp_path, [cell for cell in sample() if cell.second == "hang" and not cell.stream])
+    assert any("ms late" in wrong for wrong in found.wrong())
+
+
 def test_the_sample_leaves_nothing_out() -> None:
     """Every fault stands in either place for every class, whole and as a stream, and every trick is played."""
     cells, pairs = sample(), {(wrong, label, stream) for wrong in WRONG for label in LABELS for stream in (False, True)}
