@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.faults.test_kill import spawn
 from tests.harness import policy_text
+from tests.processes import spawn
 
 from laneway.cli import main
 from laneway.store import Log, Reader

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 from click.testing import CliRunner
-from tests.faults.test_kill import serving
 from tests.faults.test_resilience import attempts, until
 from tests.harness import Bench, bench, policy_text, run
+from tests.processes import served
 
 from laneway.cli import main
 from laneway.providers.scripted import Scripted, ScriptedLane
@@ -172,7 +172,7 @@ def test_a_stopping_server_finishes_what_it_has_and_takes_no_more(tmp_path: Path
             home.fault, home.seconds = "slow-first-byte", 1.0
             policy = tmp_path / "laneway.yaml"
             policy.write_text(policy_text(home.url, home.url))
-            server, url = await asyncio.to_thread(serving, policy)
+            server, url = await asyncio.to_thread(served, policy)
             url += "/chat/completions"
 
             async def ask(stream: bool) -> tuple[int, bytes]:

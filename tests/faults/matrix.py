@@ -26,11 +26,15 @@ from tests.faults.cells import ADDRESSES, CANARY, Cell, faulty
 from tests.harness import TOMORROW, serving
 
 from laneway.gateway import Active, Gateway
+from laneway.lane import Lane
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane, Seen
 from laneway.record import Entry, Outcome
+from laneway.server.api import Api
+from laneway.slots import Slots
 from laneway.store import Log, Reader
+from laneway.traffic import Flow, Traffic
 
 __all__ = ["ALLOWED", "POLICY", "TOTAL", "Ended", "Outside", "Ran", "matrix", "spread"]
 
@@ -265,6 +269,13 @@ def _ended(cell: Cell, body: bytes, status: int, headers: Any, seconds: float) -
     return Ended(cell, status, lane, code, id, seconds, strange=f"got {others}" if others else strange)
 
 
+class _Forgetful(Traffic):
+    """No cell is spared a lane because of what the lane did to others: breakers and pauses begin anew."""
+
+    def of(self, lane: Lane) -> Flow:
+        return Flow(lane.name, time.monotonic, Slots(lane.limits, time.monotonic))
+
+
 @asynccontextmanager
 async def _server(
     addresses: dict[str, str], path: Path, waits: defaultdict[str, list[tuple[float, float]]]
@@ -279,7 +290,9 @@ async def _server(
     await asyncio.to_thread(log.archive, policy.hash, policy.text)
     provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": _KEY})
     try:
-        async with serving(Gateway(log, Active(policy, provider, provider.closed))) as url:
+        gateway = Gateway(log, Active(policy, provider, provider.closed))
+        gateway.traffic = _Forgetful()
+        async with serving(Api(gateway)) as url:
             yield url
     finally:
         await provider.close()

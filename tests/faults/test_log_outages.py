@@ -16,8 +16,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.faults.test_kill import CONCURRENT, spawn
+from tests.faults.kills import CONCURRENT
 from tests.harness import policy_text
+from tests.processes import spawn
 
 from laneway.store import Reader
 

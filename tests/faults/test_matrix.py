@@ -90,9 +90,9 @@ def test_a_late_end_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A last attempt that gets a quarter of a second more than the deadline is told as late."""
     until = serve._until
 
-    def later(run: serve.Run, *, alone: bool) -> float | None:
-        at = until(run, alone=alone)
-        return at + 0.25 if at is not None and alone else at
+    def later(run: serve.Run, share: float) -> float | None:
+        at = until(run, share)
+        return at + 0.25 if at is not None and share == 1 else at
 
     monkeypatch.setattr(serve, "_until", later)
     found = ran(tmp_path, [cell for cell in sample() if cell.second == "hang" and not cell.stream])
