@@ -209,7 +209,7 @@ class World:
         For each lane all others are down, so that every hop of every plan is taken; then all answers are weak, also
         with one lane down; then all is well.
         """
-        provider = HttpProvider(policy.lanes, {})
+        provider = HttpProvider(policy.lanes, {}, policy.networks)
         gateway = Gateway(self.log, Active(policy, provider, provider.closed))
         if policy.hash not in self._archived:
             self._archived.add(policy.hash)

@@ -40,13 +40,14 @@ LAYERS = """
     people.whereabouts
     people.assemble
     people.markdown people.page
-    egress gate
+    gate
     diff diff.seen diff.order diff.changed diff.compare diff.telling
     wire wire.openai_answer wire.openai_screen wire.openai
     classify.plain
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
+    egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store

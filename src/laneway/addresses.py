@@ -8,14 +8,34 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "is_private", "on_this_machine", "within"]
+__all__ = ["Address", "external", "is_loopback", "is_private", "on_this_machine", "within"]
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _address(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def external(address: Address) -> bool:
+    """True for an address of the public internet that is no other one in disguise.
+
+    Not those of this machine, of private, shared (RFC 6598) and link-local networks with the clouds' metadata, nor
+    multicast; and of IPv6 not what wraps an IPv4 address (mapped, 6to4, Teredo, RFC 6052) that is one of those.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped or address.sixtofour or address.teredo:
+            return False
+        if address in _NAT64:
+            return external(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return address.is_global and not address.is_multicast
 
 
 @lru_cache(64)
@@ -34,7 +54,7 @@ def is_private(host: str) -> bool:
             address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f.0.0.1, 2130706433
         except OSError:
             return is_loopback(host)
-    return not address.is_global or getattr(address, "ipv4_mapped", None) is not None
+    return not external(address)
 
 
 def within(host: str, networks: Iterable[str]) -> bool | None:

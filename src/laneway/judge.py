@@ -7,6 +7,8 @@ nothing but a plain "pass" passes: a judge that is unclear, late, unaffordable o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from laneway.answer import Answer
@@ -73,7 +75,8 @@ def _question(request: Request, answer: Answer) -> Request:
     material = {"conversation": request.body["messages"], "answer": answer.text, "tool_calls": calls}
     said = [{"role": "system", "content": INSTRUCTION},
             {"role": "user", "content": msgspec.json.encode(material).decode()}]  # fmt: skip
-    return openai.read(msgspec.json.encode({"model": "judge", "messages": said, "temperature": 0}), {})
+    asked = openai.read(msgspec.json.encode({"model": "judge", "messages": said, "temperature": 0}), {})
+    return replace(asked, labels=request.labels, model=request.model)  # so that it is what its request is
 
 
 def _said(answer: Answer) -> Said:

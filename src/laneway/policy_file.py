@@ -189,12 +189,8 @@ class _File:
             node = self.top.nodes["lanes"]
             if not networks:
                 self.r.note(node, f"lane `{made.name}` is `private`: say under `networks` which networks are yours")
-            elif within(urlsplit(made.url).hostname or "", networks) is not True:
-                self.r.note(
-                    node,
-                    f"lane `{made.name}` is `private`, but its address is in none of your `networks`; "
-                    "write an address inside them, as a host name is not resolved yet",
-                )
+            elif within(urlsplit(made.url).hostname or "", networks) is False:
+                self.r.note(node, f"lane `{made.name}` is `private`, but its address is in none of your `networks`")
 
     def _strength(self) -> tuple[str, ...]:
         strength = self.top.need("strength", each(one_of(self.lanes, "lane")), "a policy")

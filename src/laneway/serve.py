@@ -148,13 +148,14 @@ async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, *, alone
     first = run.signals.ceiling is None or not run.attempts
     cap = run.route.caps.get(name) if first else _cap(run, lane, run.opening.ask, run.signals.tokens)
     call = _Call(run, lane, why, run.request, run.signals, cap)
-    return await _made(call, cause, log, share=1.0 if alone or run.request.stream else 0.5)
+    kept = not run.request.stream or can_change(run.policy, run.route, name)
+    return await _made(call, cause, log, share=0.5 if kept and not alone else 1.0)
 
 
 async def _made(call: _Call, cause: str, log: Log, *, share: float) -> Got:
     """The call as it was answered, in a `share` of the time that is left: guarded, and on record before and after."""
     run, lane = call.run, call.lane
-    guard(run.policy, call.signals, lane, run.opening.facts.today)
+    guard(run.policy, call.request, call.signals, lane, run.opening.facts.today)
     try:
         call.passage = await run.traffic.of(lane).enter(_patience(run))
     except LaneError as error:

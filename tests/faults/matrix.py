@@ -288,7 +288,7 @@ async def _server(
     assert isinstance(log, _Timed)
     log.waits = waits
     await asyncio.to_thread(log.archive, policy.hash, policy.text)
-    provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": _KEY})
+    provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": _KEY}, policy.networks)
     try:
         gateway = Gateway(log, Active(policy, provider, provider.closed))
         gateway.traffic = _Forgetful()

@@ -23,6 +23,7 @@ from laneway.facts import Facts
 from laneway.lane import Lane
 from laneway.policy import Policy
 from laneway.providers.scripted import FAULTS, Seen
+from laneway.request import Request
 from laneway.signals import Ask, Signals
 
 
@@ -47,7 +48,7 @@ def outwards(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decisi
     return msgspec.structs.replace(plan, lanes=("premium", *(name for name in plan.lanes if name != "premium")))
 
 
-def trusting(policy: Policy, signals: Signals, lane: Lane, today: datetime.date) -> None:
+def trusting(policy: Policy, request: Request, signals: Signals, lane: Lane, today: datetime.date) -> None:
     """A guard that lets everything through."""
 
 

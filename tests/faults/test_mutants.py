@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -34,6 +35,7 @@ from laneway.policy_file import parse
 from laneway.proof.verify import Report, verify
 from laneway.repair.edits import applied
 from laneway.repair.mended import repaired
+from laneway.request import Request
 from laneway.signals import Ask, Signals
 from laneway.wire import openai
 
@@ -51,9 +53,14 @@ def before(directory: Path, check: Callable[[World], object]) -> None:
     uvloop.run(whole())
 
 
+def sent(kind: Kind) -> Request:
+    """What a client of that kind sends."""
+    return openai.read(kind.body(stream=False), kind.headers)
+
+
 def asked(policy: Policy, kind: Kind) -> tuple[Ask, Signals]:
     """What a kind of request is under a policy."""
-    return classify(policy, openai.read(kind.body(stream=False), kind.headers))
+    return classify(policy, sent(kind))
 
 
 def plans(policy: Policy) -> dict[str, object]:
@@ -299,21 +306,22 @@ def test_the_guard_stops_what_a_broken_interpreter_would_send(
     before(tmp_path, check)
 
 
-def _no_guard(policy: Policy, signals: Signals, lane: Lane, today: object) -> None:
+def _no_guard(policy: Policy, request: Request, signals: Signals, lane: Lane, today: object) -> None:
     """Lets everything through."""
 
 
+BLANK: dict[str, Any] = {"labels": {"sensitivity": "public", "fact-matter": "patent"}, "body": {}, "canonical": "{}"}
 GUARDS: dict[str, Callable[..., None]] = {
     "it is switched off": _no_guard,
-    "it skips limits": lambda p, s, lane, today: guard(unlimited(p), s, lane, today),
-    "it skips the table": lambda p, s, lane, today: guard(
-        dataclasses.replace(unwalled(p), limits=p.limits), s, lane, today
+    "it skips limits": lambda p, r, s, lane, today: guard(unlimited(p), r, s, lane, today),
+    "it skips the table": lambda p, r, s, lane, today: guard(
+        dataclasses.replace(unwalled(p), limits=p.limits), r, s, lane, today
     ),
-    "it takes unknown for no": lambda p, s, lane, today: guard(
-        p, msgspec.structs.replace(s, declared={"matter": "none"} | s.declared), lane, today
+    "it takes unknown for no": lambda p, r, s, lane, today: guard(
+        p, dataclasses.replace(r, labels={"fact-matter": "none"} | r.labels), s, lane, today
     ),
-    "it trusts the lowest class": lambda p, s, lane, today: guard(
-        p, msgspec.structs.replace(s, sensitivity="public"), lane, today
+    "it trusts the lowest class": lambda p, r, s, lane, today: guard(
+        p, dataclasses.replace(r, **BLANK), msgspec.structs.replace(s, sensitivity="public"), lane, today
     ),
 }
 
@@ -325,7 +333,7 @@ def unguarded(guards: Callable[..., None], policy: Policy) -> list[tuple[str, st
         _, signals = asked(policy, kind)
         for name, lane in policy.lanes.items():
             try:
-                guards(policy, signals, lane, TODAY)
+                guards(policy, sent(kind), signals, lane, TODAY)
             except GuardError:
                 continue
             if kind.shut(name):

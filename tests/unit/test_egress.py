@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import itertools
 
 import msgspec
@@ -18,9 +19,11 @@ from laneway.egress import guard
 from laneway.errors import GuardError
 from laneway.facts import Facts
 from laneway.lane import Lane, Zone
-from laneway.policy import Grant, Limit, Policy
+from laneway.policy import Detect, FactType, Grant, Limit, Policy, Workload
+from laneway.request import Request
 from laneway.signals import Ask, Signals
 from laneway.wall import walled
+from laneway.wire import openai
 
 STRICT = Grant(id="wall[0]", classes=frozenset({"restricted"}), zones=("ours",))
 LOOSE = Grant(id="wall[1]", classes=frozenset(CLASSES) - {"restricted"}, zones=("ours", "all"))
@@ -31,10 +34,22 @@ ZONES = {
 WALLED = policy(zones=ZONES, grants=(STRICT, LOOSE))
 
 
+def asked(signals: Signals, text: str = "Hello there") -> Request:
+    """A client's request that says of itself what `signals` say."""
+    body = msgspec.json.encode({"model": "auto", "messages": [{"role": "user", "content": text}]})
+    labels = {f"laneway-fact-{name}": str(value) for name, value in signals.declared.items()}
+    return openai.read(body, labels | {"laneway-sensitivity": signals.sensitivity})
+
+
+def guarded(made: Policy, signals: Signals, to: Lane, today: datetime.date = TODAY) -> None:
+    """The guard for a request that is what `signals` say."""
+    guard(made, asked(signals), signals, to, today)
+
+
 def passes(made: Policy, signals: Signals, to: Lane) -> bool:
     """Whether the guard lets `signals` through to a lane."""
     try:
-        guard(made, signals, to, TODAY)
+        guarded(made, signals, to)
     except GuardError:
         return False
     return True
@@ -42,14 +57,14 @@ def passes(made: Policy, signals: Signals, to: Lane) -> bool:
 
 def test_the_guard_lets_through_what_the_wall_allows() -> None:
     """Restricted data may go home, public data may go away."""
-    guard(WALLED, Signals(sensitivity="restricted"), WALLED.lanes["home"], TODAY)
-    guard(WALLED, Signals(sensitivity="public"), WALLED.lanes["away"], TODAY)
+    guarded(WALLED, Signals(sensitivity="restricted"), WALLED.lanes["home"])
+    guarded(WALLED, Signals(sensitivity="public"), WALLED.lanes["away"])
 
 
 def test_the_guard_stops_what_the_wall_forbids() -> None:
     """Restricted data to a lane outside the zone of its class is stopped, naming class and lane."""
     with pytest.raises(GuardError, match="restricted data may not use lane away"):
-        guard(WALLED, Signals(sensitivity="restricted"), WALLED.lanes["away"], TODAY)
+        guarded(WALLED, Signals(sensitivity="restricted"), WALLED.lanes["away"])
 
 
 def test_an_unlisted_class_is_forbidden_everywhere() -> None:
@@ -65,14 +80,14 @@ def test_a_foreign_lane_object_is_stopped() -> None:
     assert twin == WALLED.lanes["home"]
     for foreign in (twin, lane("elsewhere"), policy().lanes["home"]):
         with pytest.raises(GuardError, match=f"lane {foreign.name} is not a lane of the policy in force"):
-            guard(WALLED, Signals(sensitivity="public"), foreign, TODAY)
+            guarded(WALLED, Signals(sensitivity="public"), foreign)
 
 
 @pytest.mark.parametrize("unknown", ["", "secret", "RESTRICTED", "public "])
 def test_an_unknown_class_is_stopped(unknown: str) -> None:
     """A class that the policy does not have may use nothing, and the message does not repeat it."""
     with pytest.raises(GuardError, match=r"^the request's class is not one of the policy's$"):
-        guard(WALLED, Signals(sensitivity=unknown), WALLED.lanes["home"], TODAY)
+        guarded(WALLED, Signals(sensitivity=unknown), WALLED.lanes["home"])
 
 
 @pytest.mark.parametrize(
@@ -84,7 +99,7 @@ def test_a_local_lane_off_this_machine_is_stopped(url: str) -> None:
     """A `local` lane whose address is elsewhere is stopped at the last moment, whatever the loader thought of it."""
     made = policy(lanes={"home": lane("home", "local", url=url)})
     with pytest.raises(GuardError, match="is `local` but its address is not on this machine"):
-        guard(made, Signals(sensitivity="public"), made.lanes["home"], TODAY)
+        guarded(made, Signals(sensitivity="public"), made.lanes["home"])
 
 
 @pytest.mark.parametrize(
@@ -94,7 +109,7 @@ def test_a_local_lane_off_this_machine_is_stopped(url: str) -> None:
 def test_a_local_lane_on_this_machine_passes(url: str) -> None:
     """Loopback of both families, localhost and a Unix socket are this machine."""
     made = policy(lanes={"home": lane("home", "local", url=url)})
-    guard(made, Signals(sensitivity="public"), made.lanes["home"], TODAY)
+    guarded(made, Signals(sensitivity="public"), made.lanes["home"])
 
 
 @pytest.mark.parametrize(
@@ -111,14 +126,10 @@ def test_a_limit_closes_a_lane_where_it_holds_or_may_hold(declared: dict[str, st
 def test_the_guard_reads_the_day() -> None:
     """A promise that was fresh when the plan was made may be stale when the bytes leave."""
     made = full()
-    guard(made, Signals(sensitivity="confidential", declared={"matter": "none"}), made.lanes["shared"], TODAY)
+    guarded(made, Signals(sensitivity="confidential", declared={"matter": "none"}), made.lanes["shared"])
     with pytest.raises(GuardError):
-        guard(
-            made,
-            Signals(sensitivity="confidential", declared={"matter": "none"}),
-            made.lanes["shared"],
-            TODAY.replace(year=2027),
-        )
+        signals = Signals(sensitivity="confidential", declared={"matter": "none"})
+        guarded(made, signals, made.lanes["shared"], TODAY.replace(year=2027))
 
 
 @settings(max_examples=150)
@@ -154,3 +165,41 @@ def test_raising_a_class_never_opens_a_lane(made: Policy) -> None:
     open_to = [{n for n, to in made.lanes.items() if passes(made, Signals(sensitivity=c), to)} for c in CLASSES]
     for below, above in itertools.pairwise(open_to):
         assert above <= below
+
+
+# Nothing of the signals is taken on trust
+
+
+@pytest.mark.parametrize(
+    ("labels", "text", "model"),
+    [
+        ({"laneway-sensitivity": "restricted"}, "Hello", "auto"),
+        ({}, "Her number is 19811218-9876.", "auto"),
+        ({"laneway-sensitivity": "public"}, "Her number is 19811218-9876.", "auto"),
+        ({"laneway-workload": "payroll"}, "Hello", "auto"),
+        ({"laneway-sensitivity": "public"}, "Hello", "payroll"),
+        ({}, "1" * 7 + "811218-9876 " * 30_000, "auto"),
+    ],
+    ids=["label", "identifier", "label below an identifier", "workload", "workload as model", "too costly to read"],
+)
+def test_the_class_is_read_again_at_the_door(labels: dict[str, str], text: str, model: str) -> None:
+    """Signals that say less than the request does are caught: label, workload and text are read once more."""
+    payroll = Workload(name="payroll", sensitivity="restricted")
+    made = policy(zones=ZONES, grants=(STRICT, LOOSE), workloads={"payroll": payroll},
+                  detect=Detect(identifiers={"*": "restricted"}, unreadable="restricted"))  # fmt: skip
+    body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": text}]})
+    request = openai.read(body, labels)
+    with pytest.raises(GuardError, match="was taken for public, and is restricted"):
+        guard(made, request, Signals(sensitivity="public"), made.lanes["away"], TODAY)
+    guard(made, request, Signals(sensitivity="public"), made.lanes["home"], TODAY)  # which may have everything
+
+
+def test_what_the_client_did_not_say_of_a_limit_is_not_believed() -> None:
+    """A fact that the planner invented opens nothing: what counts is what the client sent."""
+    limit = Limit(id="wall[2]", when=Compare("matter", "in", frozenset({"merger"})), zones=("ours",))
+    facts = {"matter": FactType("matter", ("merger", "none"))}
+    made = policy(zones=ZONES, grants=(STRICT, LOOSE), limits=(limit,), facts=facts)
+    invented = Signals(sensitivity="public", declared={"matter": "none"})
+    with pytest.raises(GuardError, match=r"wall\[2\] closes lane away"):
+        guard(made, asked(Signals(sensitivity="public")), invented, made.lanes["away"], TODAY)
+    guard(made, asked(invented), invented, made.lanes["away"], TODAY)

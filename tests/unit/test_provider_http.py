@@ -37,7 +37,7 @@ def run(main: Coroutine[object, object, T]) -> T:
 
 
 def lane_at(url: str, key: str | None = "env:LANE_KEY") -> Lane:
-    return Lane(name="far", kind="premium", provider="openai", url=url, model="m", key=key)
+    return Lane(name="far", kind="premium", provider="openai", url=url, model="m", key=key, private_address=True)
 
 
 def provider_of(lane: Lane) -> HttpProvider:

@@ -52,7 +52,7 @@ def test_unusual_answers(case: str) -> None:
     async def main() -> list[str]:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-            lane = Lane(name="far", kind="premium", provider="openai", url=url, model="m")
+            lane = Lane(name="far", kind="premium", provider="openai", url=url, model="m", private_address=True)
             provider = HttpProvider({"far": lane}, {})
             said = [await ask(provider, lane), await ask(provider, lane)]
             await provider.close()

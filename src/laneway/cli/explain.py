@@ -85,7 +85,7 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
 
 def _notes(policy: Policy) -> list[str]:
     """What a server started here would do otherwise: it closes the lanes whose keys it does not find."""
-    closed = HttpProvider(policy.lanes, os.environ).closed
+    closed = HttpProvider(policy.lanes, os.environ, policy.networks).closed
     return [f"here {why}, so `laneway serve` would not use it" for why in closed.values()]
 
 

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from laneway.egress import Door, Reach, reach_of
 from laneway.errors import LaneError
 from laneway.lane import Lane
 from laneway.providers.line import Failed, Line, Lines, Place
@@ -39,24 +40,30 @@ _DETAIL_SECONDS = 1.0
 class HttpProvider:
     """Calls lanes over pooled connections. Make one per process; keys are read here, once.
 
+    `networks` are those in which private lanes may be; every connection is opened by `door`.
     `closed` tells, by lane, why its key cannot be had; calling such a lane fails with `credentials`.
     """
 
-    def __init__(self, lanes: Mapping[str, Lane], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, lanes: Mapping[str, Lane], environ: Mapping[str, str], networks: tuple[str, ...] = (),
+        door: Door | None = None,
+    ) -> None:  # fmt: skip
         self.closed: dict[str, str] = {}
         self._targets: dict[str, _Target | None] = {}
-        self._lines = Lines()
+        self._lines = Lines(door or Door())
         for name, lane in lanes.items():
             try:
-                self._targets[name] = _target(lane, environ)
+                self._targets[name] = _target(lane, reach_of(lane, networks), environ)
             except LaneError as error:
                 self.closed[name] = str(error)
             except ValueError:
                 self._targets[name] = None
 
-    def renewed(self, lanes: Mapping[str, Lane], environ: Mapping[str, str]) -> HttpProvider:
+    def renewed(
+        self, lanes: Mapping[str, Lane], environ: Mapping[str, str], networks: tuple[str, ...] = ()
+    ) -> HttpProvider:
         """One for other lanes that shares this one's connections; closing either closes them all."""
-        other = HttpProvider(lanes, environ)
+        other = HttpProvider(lanes, environ, networks)
         other._lines = self._lines
         return other
 
@@ -157,7 +164,7 @@ class _Target(NamedTuple):
     stream: bytes
 
 
-def _target(lane: Lane, environ: Mapping[str, str]) -> _Target:
+def _target(lane: Lane, reach: Reach, environ: Mapping[str, str]) -> _Target:
     """Where and with what a lane is called. A Unix socket's path ends at `.sock`; a base path may follow.
 
     Raises LaneError for a key that cannot be had, ValueError for an address that cannot be used.
@@ -175,7 +182,7 @@ def _target(lane: Lane, environ: Mapping[str, str]) -> _Target:
     netloc = url.netloc if url.netloc.isascii() else url.netloc.encode("idna").decode()
     if not (netloc + path).isascii() or not (netloc + path).isprintable() or " " in netloc + path:
         raise ValueError("an address that does not fit into a request")
-    place = Place(host, url.port or (443 if secure else 80), socket, _trust() if secure else None)
+    place = Place(host, url.port or (443 if secure else 80), socket, _trust() if secure else None, reach)
     heads = (
         f"POST {path} HTTP/1.1\r\nHost: {netloc}\r\nContent-Type: application/json\r\n"
         f"Accept-Encoding: identity\r\n{key}Accept: {kind}\r\n"

@@ -13,6 +13,8 @@ from typing import NamedTuple, cast
 
 import httptools
 
+from laneway.egress import Door, NoEntry, Reach
+
 __all__ = ["Failed", "Line", "Lines", "Place"]
 
 _CONNECT_SECONDS = 2.0
@@ -23,12 +25,13 @@ _BUFFERED = 2**17
 
 
 class Place(NamedTuple):
-    """Where a lane listens: a host and port, or a Unix socket; `trust` where it must prove who it is."""
+    """Where a lane listens: a host and port that `reach` bounds, or a Unix socket; `trust` where it proves itself."""
 
     host: str
     port: int
     socket: str | None
     trust: ssl.SSLContext | None
+    reach: Reach
 
 
 class Failed(Exception):
@@ -213,9 +216,10 @@ class Line(asyncio.Protocol):
 
 
 class Lines:
-    """All connections, and those of them that wait for the next call."""
+    """All connections, and those of them that wait for the next call. Every one came through `door`."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: Door) -> None:
+        self._door = door
         self._all: set[Line] = set()
         self._idle: dict[Place, list[Line]] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -240,11 +244,14 @@ class Lines:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 if place.socket is not None:
-                    _, line = await loop.create_unix_connection(made, place.socket)
+                    line = await self._door.open_socket(made, place.socket)
                 else:
-                    _, line = await loop.create_connection(made, place.host, place.port, ssl=place.trust)
+                    line = await self._door.open(made, place.host, place.port, place.reach, place.trust)
         except TimeoutError as error:
             failed = Failed("connect-timeout", "was too slow to connect", type(error).__name__, retry=True)
+        except NoEntry as error:
+            says = "has an address that no lane of its kind may have; nothing was sent"
+            failed = Failed("forbidden-address", says, type(error).__name__)
         except ssl.SSLError as error:
             says = "did not prove who it is, or does not speak TLS"
             failed = Failed("tls", says, type(error).__name__)

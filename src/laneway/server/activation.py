@@ -77,7 +77,7 @@ async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: M
         try:
             policy, _ = await _apart(lambda: proved(path))
             if policy.hash != gateway.active.policy.hash:
-                provider = provider.renewed(policy.lanes, environ)
+                provider = provider.renewed(policy.lanes, environ, policy.networks)
                 gateway.active = await activate(policy, gateway.log, provider)
                 _log.warning("policy %s of %s is in force now", policy.hash[:12], path)
             gateway.refused, judged = "", last

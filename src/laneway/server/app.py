@@ -26,13 +26,16 @@ from laneway.server.activation import activate, watch
 from laneway.server.api import ABORT, MOST_REQUESTS, Api
 from laneway.store import Log, Signing
 
-__all__ = ["CHECKPOINT_SECONDS", "GRACE", "Options", "config", "run"]
+__all__ = ["CHECKPOINT_SECONDS", "GRACE", "IDLE_SECONDS", "Options", "config", "run"]
 
 GRACE = 30.0
 """Seconds that running requests get to end once the server is to stop, where it is not told otherwise."""
 
 CHECKPOINT_SECONDS = 60.0
 """How often the log is signed, where it is and nothing else is said."""
+
+IDLE_SECONDS = 75
+"""How long a client's connection may wait for its next request: longer than clients keep it, or they get a reset."""
 
 _LAST_WORDS = 5
 """Seconds for those that were not done in time to be recorded and told so."""
@@ -73,7 +76,7 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
     try:
         if signing is not None:
             await asyncio.to_thread(signing.start, options.seconds)
-        provider = HttpProvider(policy.lanes, os.environ)
+        provider = HttpProvider(policy.lanes, os.environ, policy.networks)
         gateway = Gateway(log, await activate(policy, log, provider))
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
         with _listen(options.host, options.port) as listener:
@@ -135,7 +138,7 @@ def config(api: Api) -> uvicorn.Config:
     return uvicorn.Config(
         api, http=_Protocol, loop="none", lifespan="off", access_log=False, log_level="warning",
         server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=1, ws="none",
-        backlog=2048,
+        timeout_keep_alive=IDLE_SECONDS, backlog=2048,
     )  # fmt: skip
 
 
