@@ -22,6 +22,7 @@ def _address(host: str) -> Address | None:
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 def external(address: Address) -> bool:
@@ -35,6 +36,8 @@ def external(address: Address) -> bool:
             return False
         if address in _NAT64:
             return external(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 

@@ -251,29 +251,34 @@ class _Call:
         take over, and the lane's time for its first byte runs.
         """
         run, live = self.run, not can_change(self.run.policy, self.run.route, self.lane.name)
-        stream, kept, done = openai.Stream(), list[bytes](), False
+        stream, kept = openai.Stream(keep=not live or run.request.wants_json), list[bytes]()
         patience = asyncio.timeout(run.route.first_byte)
         async with patience, run.provider.call(self.lane, body, stream=True) as reply:
             chunks = reply.chunks()
             async for chunk in chunks:
-                for event in stream.feed(chunk):
-                    if event.kind == "refusal":
-                        raise LaneError("refused", f"lane {self.lane.name} will not answer this", cause="refusal")
-                    if event.kind == "error":
-                        raise LaneError("error-event", f"lane {self.lane.name} reported an error")
-                    if event.kind == "content" and self.first_byte_ms is None:
-                        self.first_byte_ms = run.ms()
-                        self.passage.spoke()
-                        patience.reschedule(None)
-                    done = done or event.kind == "done"
-                    if event.kind != "usage" or self.request.include_usage:
-                        kept.append(event.raw)
+                done = self._read(stream.feed(chunk), kept, patience)
+                del chunk  # While a slow client is waited for, its bytes are not to be held twice.
                 if done:
                     await _rest(chunks)
                     break
                 if live and kept and self.first_byte_ms is not None:
                     await self._release(kept)
         return self._got(kept, stream.answer())
+
+    def _read(self, events: list[openai.Event], kept: list[bytes], patience: asyncio.Timeout) -> bool:
+        """Add what the client is to have of `events` to `kept`; True where they end the answer."""
+        for event in events:
+            if event.kind == "refusal":
+                raise LaneError("refused", f"lane {self.lane.name} will not answer this", cause="refusal")
+            if event.kind == "error":
+                raise LaneError("error-event", f"lane {self.lane.name} reported an error")
+            if event.kind == "content" and self.first_byte_ms is None:
+                self.first_byte_ms = self.run.ms()
+                self.passage.spoke()
+                patience.reschedule(None)
+            if event.kind != "usage" or self.request.include_usage:
+                kept.append(event.raw)
+        return any(event.kind == "done" for event in events)
 
     def _got(self, parts: list[bytes], answer: Answer) -> Got:
         if not answer.complete:
@@ -283,10 +288,11 @@ class _Call:
     async def _release(self, kept: list[bytes]) -> None:
         if not self.run.client.started:
             await self.run.client.begin(self.run.headers(self.lane.name, self.why), stream=True)
-        self.released = self.run.live = self.writing = True
-        await self.run.client.write(b"".join(kept))
-        self.writing = False
+        data = b"".join(kept)
         kept.clear()
+        self.released = self.run.live = self.writing = True
+        await self.run.client.write(data)
+        self.writing = False
 
     def late(self) -> LaneError:
         """Whose fault it is that the time is over: the lane's, or that of a client who does not read."""

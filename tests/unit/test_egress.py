@@ -118,7 +118,8 @@ def test_a_local_lane_on_this_machine_passes(url: str) -> None:
 def test_a_limit_closes_a_lane_where_it_holds_or_may_hold(declared: dict[str, str | float], open_: bool) -> None:
     """A rule that narrows the wall stops the call where its condition holds, and where nobody knows."""
     limit = Limit(id="wall[2]", when=Compare("matter", "in", frozenset({"merger"})), zones=("ours",))
-    made = policy(zones=ZONES, grants=(STRICT, LOOSE), limits=(limit,))
+    facts = {"matter": FactType("matter", ("merger", "none"))}
+    made = policy(zones=ZONES, grants=(STRICT, LOOSE), limits=(limit,), facts=facts)
     assert passes(made, Signals(sensitivity="public", declared=declared), made.lanes["away"]) is open_
     assert passes(made, Signals(sensitivity="public", declared=declared), made.lanes["home"])
 

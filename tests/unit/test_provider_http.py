@@ -101,12 +101,11 @@ EXPECTED: dict[Fault, tuple[str, str, bool]] = {
     "close-before": ("disconnected", "error", True),
     "reset-before": ("disconnected", "error", True),
     "garbage": ("garbage", "error", False),
-    "long-body": ("garbage", "error", False),
 }
 BROKEN: tuple[Fault, ...] = ("reset-after", "bad-chunk", "short-body")
 ANSWERED: tuple[Fault, ...] = (
     "slow-first-byte", "drip", "truncated", "empty", "cut-off", "error-event",
-    "answers-twice", "refusal", "content-filter", "other-model",
+    "long-body", "answers-twice", "refusal", "content-filter", "other-model",
 )  # fmt: skip
 streams = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 

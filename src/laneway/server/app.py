@@ -40,6 +40,9 @@ IDLE_SECONDS = 75
 _LAST_WORDS = 5
 """Seconds for those that were not done in time to be recorded and told so."""
 
+_SEND_BUFFER = 2**18
+"""Bytes that the kernel may hold for a client; left to itself it takes megabytes of a stream from its lane."""
+
 _Ready = Callable[[Gateway, int], None]
 
 
@@ -153,6 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     try:
         listener.bind((host, port))
         listener.listen(2048)

@@ -135,14 +135,17 @@ class Event:
 
 
 class Stream:
-    """Reads one streamed answer up to `[DONE]`; chunks may be cut anywhere."""
+    """Reads one streamed answer up to `[DONE]`; chunks may be cut anywhere.
 
-    def __init__(self) -> None:
+    Without `keep` only the first words of its text are kept, so that an endless one costs no memory.
+    """
+
+    def __init__(self, *, keep: bool = True) -> None:
         self._buffer = bytearray()
         self._searched = 0
         self._sent = False
         self._done = False
-        self._draft = _Draft()
+        self._draft = _Draft(keep=keep)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that `chunk` completes. LaneError `garbage` where they are no chat completion."""
@@ -207,11 +210,12 @@ class Stream:
 
 
 class _Draft:
-    """An Answer in the making. `aside` is what it wrote beside its text, and counts by its length alone."""
+    """An Answer in the making. What it wrote beside its text and tool calls counts by its length alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = True) -> None:
+        self.keep = keep
         self.text: list[str] = []
-        self.aside: list[str] = []
+        self.written = 0
         self.calls: dict[int, tuple[list[str], list[str]]] = {}
         self.refusal = False
         self.finish: str | None = None
@@ -229,14 +233,16 @@ class _Draft:
         if message is None:
             return bool(finish)
         if message.content:
-            self.text.append(message.content)
+            self.written += len(message.content.encode())
+            if self.keep or (not self.text and message.content.strip()):
+                self.text.append(message.content)
         self.refusal = self.refusal or bool(message.refusal)
         for i, call in enumerate(message.tool_calls or ()):
             self._call(i if whole else call.index, call.function or call.custom)
         self._call(-1, message.function_call)
         aside = message.refusal or message.reasoning_content or message.reasoning
         if isinstance(aside, str):
-            self.aside.append(aside)
+            self.written += len(aside.encode())
         told = message.content or message.tool_calls or message.function_call or aside or message.audio or finish
         return bool(told)
 
@@ -248,16 +254,14 @@ class _Draft:
 
     def answer(self) -> Answer:
         calls = tuple(("".join(name), "".join(arguments)) for _, (name, arguments) in sorted(self.calls.items()))
-        text = "".join(self.text)
-        written = (text, *self.aside, *(part for call in calls for part in call))
         usage = _said(self.usage)
         details = usage.get("prompt_tokens_details")
         return Answer(
-            text=text,
+            text="".join(self.text),
             finish=self.finish,
             tool_calls=calls,
             refusal=self.refusal or self.finish == "content_filter",
-            written=sum(len(part.encode()) for part in written),
+            written=self.written + sum(len(part.encode()) for call in calls for part in call),
             tokens_in=_count(usage.get("prompt_tokens")),
             tokens_out=_count(usage.get("completion_tokens")),
             cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
