@@ -71,6 +71,8 @@ lanes:
     url: https://api.example.com/v1
     model: gpt-5-2026-08
     key: file:/run/secrets/premium
+    tls: {ca: file:/etc/laneway/ca.pem, cert: file:/etc/laneway/cert.pem, key: file:/etc/laneway/key.pem}
+    proxy: {url: "http://proxy.example.com:3128", key: env:PROXY_KEY}
     runs: US
     stores: US
     owner: US

@@ -22,6 +22,7 @@ LAYERS = """
     policy record
     yaml_nodes source
     seal
+    grammar_lanes
     grammar
     policy_file
     starter
@@ -81,6 +82,7 @@ NOW = {"now", "utcnow", "today", "time", "monotonic", "open", "print", "input", 
 BROAD_EXCEPT = {
     "classify": "a failed detector counts as the strictest class",
     "classify.difficulty": "a failed computation counts as hard",
+    "egress.door": "a connection half made is cut, whatever ended it, and the cause is raised again",
     "gate": "jsonschema_rs raises several kinds that mean the same",
     "server.activation": "whatever goes wrong with a new policy file, the proved one stays in force",
     "gateway": "whatever happens to a request goes on record, and is raised again",

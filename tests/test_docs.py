@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from laneway import __version__, grammar, policy_cases, policy_file
+from laneway import __version__, grammar, grammar_lanes, policy_cases, policy_file
 from laneway.cli import main
 from laneway.policy_file import parse
 from laneway.starter import SERVICES
@@ -95,15 +95,15 @@ def test_examples_of_cases_hold(block: Block, tmp_path: Path) -> None:
     [
         ("top-level key", policy_file._TOP),
         ("rule key", {key for keys in policy_file._RULE_KEYS.values() for key in keys}),
-        ("lane key", grammar._LANE_KEYS),
-        ("zone key", grammar._ZONE_KEYS),
+        ("lane key", grammar_lanes._LANE_KEYS),
+        ("zone key", grammar_lanes._ZONE_KEYS),
         ("label", policy_file._LABEL_KEYS),
         ("operator", (*grammar._OPS, "not", "any", "all")),
         ("ranking word", (*policy_file.RANKINGS, *policy_file._STOPS)),
         ("check", policy_file.CHECKS),
         ("identifier", policy_file.IDENTIFIERS),
-        ("provider", grammar.PROVIDERS),
-        ("transfer basis", grammar.TRANSFERS),
+        ("provider", grammar_lanes.PROVIDERS),
+        ("transfer basis", grammar_lanes.TRANSFERS),
         ("fact", grammar.Names().testable),
         ("key of a case", (*policy_cases._CASE_KEYS, *policy_cases._EXPECT_KEYS)),
         ("word of a case", (*policy_cases.ANSWERS, *policy_cases.DECISIONS, *policy_cases._STATUSES)),
@@ -189,7 +189,7 @@ _CODE_AT = {
     "RequestError": 1,
     "Stopped": 1,
     "LaneError": 0,
-    "Failure": 0,
+    "Failed": 0,
     "Finding": 0,
     "warned": 0,
     "_dated": 0,
@@ -198,7 +198,7 @@ _CODE_AT = {
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "Reasons": ("Reason", "_reason"),
     "Errors to the client": ("RequestError", "Stopped", "_refuse"),
-    "Errors of a lane": ("LaneError", "Failure"),
+    "Errors of a lane": ("LaneError", "Failed"),
     "Findings": ("Finding", "warned", "_dated"),
 }
 
@@ -259,7 +259,8 @@ def test_every_code_is_documented_and_every_documented_code_exists(section: str)
 def test_every_end_of_a_case_is_documented() -> None:
     """The codes that a case may expect are codes of docs/reasons.md, and every one that needs no HTTP is there."""
     http = {"invalid_json", "duplicate_key", "duplicate_header", "disconnected", "lane_rejected_request", "foreign_host",
-            "unknown_path", "stopping", "method_not_allowed", "body_too_long", "not_json", "internal_error", "log_unavailable"}  # fmt: skip
+            "unknown_path", "stopping", "method_not_allowed", "body_too_long", "not_json", "internal_error", "log_unavailable",
+            "body_too_slow", "slow_reader", "lane_refused", "overloaded"}  # fmt: skip
     known = {code.replace("-", "_") for code in policy_cases._CODES}
     assert known == set(codes_in_page("Errors to the client")) - http
 

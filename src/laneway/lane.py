@@ -12,7 +12,7 @@ from typing import Literal
 
 from laneway.regions import ADEQUATE, DEVICE, EEA
 
-__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Zone", "cloud_backed", "exact", "plain"]
+__all__ = ["KINDS", "Kind", "Lane", "Limits", "Price", "Proxy", "Tls", "Zone", "cloud_backed", "exact", "plain"]
 
 Kind = Literal["local", "private", "managed-open", "premium"]
 KINDS = ("local", "private", "managed-open", "premium")
@@ -41,6 +41,24 @@ class Limits:
     output: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a lane proves itself, and we to it, each as `file:/path`: a CA in place of the system's, a certificate."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy that a lane is reached through (CONNECT); `key` is where `user:password` is kept, if it asks."""
+
+    host: str
+    port: int
+    key: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """A named destination with guarantees. `runs`/`stores`/`owner` None means unknown."""
@@ -65,6 +83,8 @@ class Lane:
     gate_after: bool = False
     supports: frozenset[str] | None = None
     reports: frozenset[str] = frozenset()
+    tls: Tls | None = None
+    proxy: Proxy | None = None
 
     @property
     def own(self) -> bool:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from laneway.addresses import within
 from laneway.condition import ALWAYS
 from laneway.errors import shown
-from laneway.grammar import Names, approval, bar, condition, currency, fact_type, lane, lane_tests, network, zone
+from laneway.grammar import Names, approval, bar, condition, currency, fact_type, network
+from laneway.grammar_lanes import lane, lane_tests, zone
 from laneway.lane import Lane, Zone
 from laneway.policy import (
     FRESH_DAYS,

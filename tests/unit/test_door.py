@@ -169,7 +169,8 @@ MAY = {
     "providers.line": {"ssl"},
     "providers.http": {"ssl"},
     "server.app": {"socket", "uvicorn"},
-    "cli.lanes": {"http"},  # asks the server on this machine
+    "cli.lanes": {"urllib"},  # asks the server on this machine
+    "cli.init": {"http"},  # looks for a local server
     "cli.diff": {"subprocess"},  # git, for `REV:path`
 }
 """Modules that may name what could open a connection. `providers.scripted` and `demo` are servers and clients of tests."""
@@ -219,10 +220,8 @@ planted.guard = leaky
 
 @pytest.mark.parametrize("planted", [False, True])
 def test_a_serving_process_connects_through_the_door_alone(tmp_path: Path, planted: bool) -> None:
-    """An audit of the interpreter's own events, under traffic: none but the door's; a planted way around it is seen.
-
-    uvloop's connections raise no event, so the audited server runs on asyncio's own loop.
-    """
+    """An audit of the interpreter's own events, under traffic: none but the door's; a planted way around it is seen."""
+    # uvloop's connections raise no event, so the audited server runs on asyncio's own loop.
     script, events = tmp_path / "audited.py", tmp_path / "events"
     plain = "import asyncio, uvloop\nuvloop.run = asyncio.run\n"
     script.write_text(AUDITED.replace("PLANTED", plain + PLANTED * planted))

@@ -69,6 +69,8 @@ def _row(lane: dict[str, Any]) -> tuple[str, ...]:
 def _notes(lane: dict[str, Any]) -> Iterator[str]:
     if lane["why"]:
         yield lane["why"]
+    if lane["other_model"]:
+        yield f"answers as {lane['other_model']}, which is not the model that the policy names"
     if lane["retry_in"]:
         yield f"tried again in {lane['retry_in']:g} s"
     if lane["failures"]:

@@ -4,7 +4,7 @@
 `Door` asks whether this address is the lane's, and opens every connection that the process makes.
 """
 
-from laneway.egress.door import Door, NoEntry, Reach, reach_of
+from laneway.egress.door import Door, NoEntry, NotLetThrough, Reach, Through, reach_of
 from laneway.egress.guard import guard
 
-__all__ = ["Door", "NoEntry", "Reach", "guard", "reach_of"]
+__all__ = ["Door", "NoEntry", "NotLetThrough", "Reach", "Through", "guard", "reach_of"]

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, cast
 
 from laneway.addresses import external
 from laneway.lane import Lane
 
-__all__ = ["PINNED_SECONDS", "Door", "NoEntry", "Reach", "Resolve", "reach_of"]
+__all__ = ["PINNED_SECONDS", "Door", "NoEntry", "NotLetThrough", "Reach", "Resolve", "Through", "reach_of"]
 
 PINNED_SECONDS = 30.0
 """How long a judged look-up counts; after that a name is looked up and judged again."""
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """A host and a port in, its addresses out. Raises OSError where it has none."""
+
+_HEAD_BYTES = 2**14
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -53,6 +56,23 @@ def reach_of(lane: Lane, networks: tuple[str, ...]) -> Reach:
     return Reach("any" if lane.private_address else "internet")
 
 
+class Through(NamedTuple):
+    """A proxy on the way, where it may be, and what it wants to hear of us."""
+
+    host: str
+    port: int
+    reach: Reach
+    greeting: bytes
+
+
+class NotLetThrough(Exception):
+    """A proxy answered something else than that the way is free: its status, 0 where it was no HTTP."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(status)
+
+
 class NoEntry(Exception):
     """A host has an address that its lane may not have: nothing was sent to any of them."""
 
@@ -79,6 +99,30 @@ class Door:
                 return line
         raise failed
 
+    async def open_through(
+        self, made: Callable[[], P], host: str, port: int, proxy: Through, trust: ssl.SSLContext
+    ) -> P:
+        """A connection to `host` through a proxy, which looks the name up and sees no more than that name.
+
+        Raises NoEntry for the proxy's own address, NotLetThrough, OSError.
+        """
+        loop = asyncio.get_running_loop()
+        reader, protocol = await self.open(lambda: _Reading(loop), proxy.host, proxy.port, proxy.reach, None), made()
+        transport = reader.transport
+        try:
+            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            transport.write(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (*[place.encode()] * 2, proxy.greeting))
+            status = await reader.status()
+            if status != 200:
+                raise NotLetThrough(status)
+            secure = await loop.start_tls(transport, protocol, trust, server_hostname=host)
+        except BaseException:
+            transport.abort()
+            raise
+        assert secure is not None
+        protocol.connection_made(secure)
+        return protocol
+
     async def open_socket(self, made: Callable[[], P], path: str) -> P:
         """A connection to a Unix socket, which is on this machine by its nature. Raises OSError."""
         _, line = await asyncio.get_running_loop().create_unix_connection(made, path)
@@ -96,6 +140,36 @@ class Door:
             raise NoEntry
         self._pinned[key] = now + PINNED_SECONDS, addresses
         return addresses
+
+
+class _Reading(asyncio.Protocol):
+    """Waits for the head of a proxy's answer."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._head, self._done = b"", loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._head += data
+        if b"\r\n\r\n" in self._head or len(self._head) > _HEAD_BYTES:
+            self._end()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # a Protocol's shape
+        self._end()
+
+    def _end(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+    async def status(self) -> int:
+        """The status in the head; 0 where it is no head, or more than one."""
+        await self._done
+        told = re.match(rb"HTTP/1\.[01] ([0-9]{3})[ \r]", self._head)
+        return int(told[1]) if told and self._head.endswith(b"\r\n\r\n") else 0
 
 
 async def _system(host: str, port: int) -> list[str]:

@@ -9,19 +9,21 @@ carry no context. The connections themselves are in `providers.line`.
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
-from laneway.egress import Door, Reach, reach_of
+from laneway.egress import Door, Reach, Through, reach_of
 from laneway.errors import LaneError
 from laneway.lane import Lane
 from laneway.providers.line import Failed, Line, Lines, Place
@@ -53,7 +55,7 @@ class HttpProvider:
         self._lines = Lines(door or Door())
         for name, lane in lanes.items():
             try:
-                self._targets[name] = _target(lane, reach_of(lane, networks), environ)
+                self._targets[name] = _target(lane, networks, environ)
             except LaneError as error:
                 self.closed[name] = str(error)
             except ValueError:
@@ -164,7 +166,7 @@ class _Target(NamedTuple):
     stream: bytes
 
 
-def _target(lane: Lane, reach: Reach, environ: Mapping[str, str]) -> _Target:
+def _target(lane: Lane, networks: tuple[str, ...], environ: Mapping[str, str]) -> _Target:
     """Where and with what a lane is called. A Unix socket's path ends at `.sock`; a base path may follow.
 
     Raises LaneError for a key that cannot be had, ValueError for an address that cannot be used.
@@ -182,7 +184,10 @@ def _target(lane: Lane, reach: Reach, environ: Mapping[str, str]) -> _Target:
     netloc = url.netloc if url.netloc.isascii() else url.netloc.encode("idna").decode()
     if not (netloc + path).isascii() or not (netloc + path).isprintable() or " " in netloc + path:
         raise ValueError("an address that does not fit into a request")
-    place = Place(host, url.port or (443 if secure else 80), socket, _trust() if secure else None, reach)
+    place = Place(
+        host, url.port or (443 if secure else 80), socket, _trust(lane) if secure else None, reach_of(lane, networks),
+        _through(lane, networks, environ),
+    )  # fmt: skip
     heads = (
         f"POST {path} HTTP/1.1\r\nHost: {netloc}\r\nContent-Type: application/json\r\n"
         f"Accept-Encoding: identity\r\n{key}Accept: {kind}\r\n"
@@ -191,10 +196,55 @@ def _target(lane: Lane, reach: Reach, environ: Mapping[str, str]) -> _Target:
     return _Target(place, *(head.encode() for head in heads))
 
 
+def _through(lane: Lane, networks: tuple[str, ...], environ: Mapping[str, str]) -> Through | None:
+    """The lane's proxy, which must be inside our networks unless the lane may be at any address."""
+    proxy = lane.proxy
+    if proxy is None:
+        return None
+    greeting = b""
+    if proxy.key is not None:
+        secret = base64.b64encode(_key(lane, proxy.key, environ).encode())
+        greeting = b"Proxy-Authorization: Basic %b\r\n" % secret
+    reach = Reach("any") if lane.private_address else Reach("networks", networks)
+    return Through(proxy.host, proxy.port, reach, greeting)
+
+
+def _trust(lane: Lane) -> ssl.SSLContext:
+    """What proves a lane to us and us to it. LaneError where one of its files cannot be used."""
+    if lane.tls is None:
+        return _context(None, None, None)
+    texts = []
+    for what, source in (("ca", lane.tls.ca), ("cert", lane.tls.cert), ("key", lane.tls.key)):
+        try:
+            texts.append(None if source is None else Path(source.removeprefix("file:")).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise _unusable(lane, what, error) from None
+    try:
+        return _context(*texts)
+    except (OSError, ValueError) as error:  # ssl's errors are OSErrors
+        what = "cert or key" if lane.tls.ca is None else "ca, cert or key"
+        raise _unusable(lane, what, error) from None
+
+
+def _unusable(lane: Lane, what: str, error: Exception) -> LaneError:
+    message = f"lane `{lane.name}` is closed: its tls {what} cannot be used ({type(error).__name__})"
+    return LaneError("credentials", message)
+
+
 @cache
-def _trust() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+def _context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
+    """One for each set of contents, so that connections are never shared between lanes that trust differently."""
+    if ca is not None and not ca.strip():  # nothing would count as nothing said: the system's roots
+        raise ValueError("an empty CA")
+    context = ssl.create_default_context(cadata=ca)
     context.set_alpn_protocols(["http/1.1"])
+    if cert is not None and key is not None:
+        with TemporaryDirectory(prefix="laneway-tls-") as directory:  # the library takes paths alone
+            chain, secret = Path(directory, "cert"), Path(directory, "key")
+            for path, text in ((chain, cert), (secret, key)):
+                path.touch(0o600)
+                path.write_text(text, "utf-8")
+            context.load_cert_chain(chain, secret, password=lambda: "")  # never ask on a terminal
     return context
 
 

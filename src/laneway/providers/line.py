@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 import httptools
 
-from laneway.egress import Door, NoEntry, Reach
+from laneway.egress import Door, NoEntry, NotLetThrough, Reach, Through
 
 __all__ = ["Failed", "Line", "Lines", "Place"]
 
@@ -32,6 +32,7 @@ class Place(NamedTuple):
     socket: str | None
     trust: ssl.SSLContext | None
     reach: Reach
+    proxy: Through | None = None
 
 
 class Failed(Exception):
@@ -245,6 +246,8 @@ class Lines:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 if place.socket is not None:
                     line = await self._door.open_socket(made, place.socket)
+                elif place.proxy is not None and place.trust is not None:
+                    line = await self._door.open_through(made, place.host, place.port, place.proxy, place.trust)
                 else:
                     line = await self._door.open(made, place.host, place.port, place.reach, place.trust)
         except TimeoutError as error:
@@ -252,6 +255,8 @@ class Lines:
         except NoEntry as error:
             says = "has an address that no lane of its kind may have; nothing was sent"
             failed = Failed("forbidden-address", says, type(error).__name__)
+        except NotLetThrough as error:
+            failed = Failed("proxy", f"was not let through by its proxy ({error.status})", type(error).__name__)
         except ssl.SSLError as error:
             says = "did not prove who it is, or does not speak TLS"
             failed = Failed("tls", says, type(error).__name__)

@@ -214,7 +214,7 @@ class Api:
         return (200 if usable else 503), state
 
     def _lanes(self) -> tuple[int, object]:
-        return 200, lanes(self.gateway.active, self.gateway.traffic)
+        return 200, lanes(self.gateway)
 
     def _metrics(self) -> str:
         gateway = self.gateway

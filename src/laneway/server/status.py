@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 
-from laneway.gateway import Active
+from laneway.gateway import Active, Gateway
 from laneway.traffic import Flow, Traffic
 
 __all__ = ["lanes", "metrics"]
@@ -27,12 +27,14 @@ def _state(flow: Flow, closed: str | None) -> str:
     return {"closed": "open", "open": "broken"}.get(found, found)
 
 
-def lanes(active: Active, traffic: Traffic) -> list[dict[str, object]]:
+def lanes(gateway: Gateway) -> list[dict[str, object]]:
     """Each lane of the policy in force, its state and its latest calls; times are seconds unless they say otherwise."""
-    return [_lane(traffic.of(lane), active.closed.get(name)) for name, lane in active.policy.lanes.items()]
+    policy, _, closed = gateway.active
+    return [_lane(gateway.traffic.of(lane), closed.get(name), gateway.others.get(name, ""))
+            for name, lane in policy.lanes.items()]  # fmt: skip
 
 
-def _lane(flow: Flow, closed: str | None) -> dict[str, object]:
+def _lane(flow: Flow, closed: str | None, other: str) -> dict[str, object]:
     took = sorted(flow.seconds)
     limits = flow.slots.limits
     failures = [{"at": datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds"), "code": code}
@@ -42,6 +44,7 @@ def _lane(flow: Flow, closed: str | None) -> dict[str, object]:
         "in_flight": flow.slots.held, "waiting": flow.slots.waiting, "concurrency": limits.concurrency,
         "rpm": limits.rpm, "calls": dict(flow.calls), "skips": dict(flow.skips), "retries": flow.retries,
         "failures": failures, "p50": _share(took, 0.5), "p95": _share(took, 0.95),
+        "other_model": other,
     }  # fmt: skip
 
 
