@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import io
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -17,14 +18,17 @@ import uvicorn
 import uvloop
 
 from laneway.gateway import Active, Gateway
+from laneway.lane import Lane
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
 from laneway.server.api import Api
 from laneway.server.app import config
+from laneway.slots import Slots
 from laneway.store import Log, Reader, Story
+from laneway.traffic import Flow, Traffic
 
-__all__ = ["POLICY", "Answered", "Bench", "bench", "policy_text", "run", "serving"]
+__all__ = ["POLICY", "Answered", "Bench", "Forgetful", "bench", "policy_text", "run", "serving"]
 
 TOMORROW = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
 
@@ -79,6 +83,14 @@ def policy_text(home: str, premium: str, **changes: str) -> str:
         "more_gate": "",
     } | changes
     return POLICY.format(home=home, premium=premium, **values)
+
+
+class Forgetful(Traffic):
+    """Spares no request a lane because of what the lane did to others: breakers and pauses begin anew with each."""
+
+    def of(self, lane: Lane) -> Flow:
+        """A Flow without a past."""
+        return Flow(lane.name, time.monotonic, Slots(lane.limits, time.monotonic))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from tests.harness import Forgetful
 
 from laneway.errors import GuardError, RequestError
 from laneway.gateway import Active, Gateway, Stopped
@@ -211,6 +212,7 @@ class World:
         """
         provider = HttpProvider(policy.lanes, {}, policy.networks)
         gateway = Gateway(self.log, Active(policy, provider, provider.closed))
+        gateway.traffic = Forgetful()
         if policy.hash not in self._archived:
             self._archived.add(policy.hash)
             self.log.archive(policy.hash, policy.text)

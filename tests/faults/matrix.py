@@ -23,18 +23,15 @@ import aiohttp
 import msgspec
 import trustme
 from tests.faults.cells import ADDRESSES, CANARY, Cell, faulty
-from tests.harness import TOMORROW, serving
+from tests.harness import TOMORROW, Forgetful, serving
 
 from laneway.gateway import Active, Gateway
-from laneway.lane import Lane
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane, Seen
 from laneway.record import Entry, Outcome
 from laneway.server.api import Api
-from laneway.slots import Slots
 from laneway.store import Log, Reader
-from laneway.traffic import Flow, Traffic
 
 __all__ = ["ALLOWED", "POLICY", "TOTAL", "Ended", "Outside", "Ran", "matrix", "spread"]
 
@@ -269,13 +266,6 @@ def _ended(cell: Cell, body: bytes, status: int, headers: Any, seconds: float) -
     return Ended(cell, status, lane, code, id, seconds, strange=f"got {others}" if others else strange)
 
 
-class _Forgetful(Traffic):
-    """No cell is spared a lane because of what the lane did to others: breakers and pauses begin anew."""
-
-    def of(self, lane: Lane) -> Flow:
-        return Flow(lane.name, time.monotonic, Slots(lane.limits, time.monotonic))
-
-
 @asynccontextmanager
 async def _server(
     addresses: dict[str, str], path: Path, waits: defaultdict[str, list[tuple[float, float]]]
@@ -291,7 +281,7 @@ async def _server(
     provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": _KEY}, policy.networks)
     try:
         gateway = Gateway(log, Active(policy, provider, provider.closed))
-        gateway.traffic = _Forgetful()
+        gateway.traffic = Forgetful()
         async with serving(Api(gateway)) as url:
             yield url
     finally:

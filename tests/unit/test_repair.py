@@ -16,6 +16,7 @@ from laneway.proof.finding import Finding
 from laneway.proof.verify import verify
 from laneway.repair.edits import Repair, applied, diff, place
 from laneway.repair.mended import repaired
+from laneway.wall import walled
 
 OURS = "{sensitivity: restricted, zones: [ours], says: Ours alone.}"
 NEVER = "must:\n  - {says: Never out., never: {sensitivity: restricted, lane: {kind: premium}}}\n"
@@ -201,3 +202,17 @@ def test_a_finding_fits_a_small_terminal(tmp_path: Path) -> None:
     assert max(len(finding.splitlines()) for finding in findings) <= 25
     told = [line for line in output.splitlines()[:-1] if not line.startswith("  see it")]
     assert max(map(len, told)) <= 80
+
+
+def test_a_zone_that_lost_its_own_lane_gets_it_back_where_cases_ask_for_it() -> None:
+    """Taking the stranger out of a zone leaves it empty; naming the lanes that the property allows keeps the cases."""
+    text = changed("ours: {kind: local}", "ours: {kind: premium}", SMALL) + NEVER
+    policy = parse(text, "p.yaml")
+
+    def failing(made: Policy) -> int:
+        return "home" not in walled(made, TODAY)["restricted"].admitted
+
+    report = repaired(policy, verify(policy, TODAY), TODAY, failing=failing)
+    first = next(e for e in report.errors if e.code == "must-broken").repairs[0]
+    assert not first.safe
+    assert "+ ours: {lanes: [home]}" in diff(text, first.edits)

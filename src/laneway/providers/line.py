@@ -94,8 +94,8 @@ class Line(asyncio.Protocol):
             if self._failed is not None:
                 code, kind = self._failed
                 if code == "garbage":
-                    raise Failed(code, "did not answer in HTTP", kind)
-                raise Failed(code, "hung up before it answered", kind, retry=True)
+                    raise Failed("garbage", "did not answer in HTTP", kind)
+                raise Failed("disconnected", "hung up before it answered", kind, retry=True)
             await self._event()
 
     async def read(self) -> bytes:

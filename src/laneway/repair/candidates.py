@@ -224,15 +224,17 @@ class _Wall:
                 yield Repair("give the row the zones that hold no such lane", (edit,), safe=True)
 
     def zones(self) -> Iterator[Repair]:
-        """Zones narrowed to those of their lanes that are not bad, by name."""
-        members = self.subject.reach.members
-        edits = [
-            self.source.put(node, "lanes", sorted(good, key=self.subject.policy.rank.__getitem__))
-            for zone in self.subject.policy.zones
-            if not members(zone).isdisjoint(self.bad)
-            and (good := members(zone) - self.bad) and (node := self.source.at("zones", zone))
-        ]  # fmt: skip
-        yield from (Repair("take the lane out of the zone", (edit,), safe=True) for edit in edits)
+        """Zones narrowed to those of their lanes that are not bad, by name; and those that hold every other lane."""
+        policy, members = self.subject.policy, self.subject.reach.members
+        wrong = [(zone, node) for zone in policy.zones
+                 if not members(zone).isdisjoint(self.bad) and (node := self.source.at("zones", zone))]  # fmt: skip
+        for zone, node in wrong:
+            if good := sorted(members(zone) - self.bad, key=policy.rank.__getitem__):
+                yield Repair("take the lane out of the zone", (self.source.put(node, "lanes", good),), safe=True)
+        others = [lane for lane in policy.strength if lane not in self.bad]
+        for _, node in wrong if others else ():
+            named = self.source.replace(node, {"lanes": others})
+            yield Repair("let the zone name the lanes that the property allows", (named,))
 
     def limits(self, when: _When) -> Iterator[Repair]:
         """Limits that exist already: without the zone, with other zones, or for more requests."""
