@@ -251,7 +251,7 @@ class _Call:
         take over, and the lane's time for its first byte runs.
         """
         run, live = self.run, not can_change(self.run.policy, self.run.route, self.lane.name)
-        stream, kept = openai.Stream(keep=not live or run.request.wants_json), list[bytes]()
+        stream, kept, done = openai.Stream(keep=not live or run.request.wants_json), list[bytes](), False
         patience = asyncio.timeout(run.route.first_byte)
         async with patience, run.provider.call(self.lane, body, stream=True) as reply:
             chunks = reply.chunks()
@@ -263,6 +263,8 @@ class _Call:
                     break
                 if live and kept and self.first_byte_ms is not None:
                     await self._release(kept)
+        if not done:  # The lane said why it stopped, or `_got` fails: the client gets the end that is missing.
+            kept.append(openai.DONE)
         return self._got(kept, stream.answer())
 
     def _read(self, events: list[openai.Event], kept: list[bytes], patience: asyncio.Timeout) -> bool:

@@ -32,7 +32,7 @@ EARLY = f"""
 from laneway.store import writer
 
 async def append(self, *entries):
-    self._put(writer._Waiting([writer.line(entry) for entry in entries], None))
+    self._queue.put([writer._Waiting([writer.line(entry) for entry in entries], None)])
 
 writer.Log.append = append
 {SERVE}

@@ -188,6 +188,18 @@ async def served(directory: Path, home: ScriptedLane, premium: ScriptedLane) -> 
 _QUOTING: tuple[Fault | None, ...] = (None, "400", "418")
 
 
+UNTRIED = {"disconnected", "slow_reader", "body_too_slow", "overloaded"}
+"""One has no answer to look into, the others take half a minute or a thousand clients: tests of their own try them."""
+
+
+async def answering(url: str) -> None:
+    """Wait until both lanes are called again and answer, so that no breaker or pause spares them the next fault."""
+    async with asyncio.timeout(30):
+        for model in ("lane/home", "lane/premium"):
+            while b" 200 OK" not in (await sent(url, http(chat("please", model=model))))[:20]:
+                await asyncio.sleep(0.05)
+
+
 async def through_lanes(tried: Tried, url: str, home: ScriptedLane, premium: ScriptedLane) -> None:
     """Every fault of a lane, of each lane alone and of both, streamed and not."""
     for fault in FAULTS:
@@ -200,10 +212,16 @@ async def through_lanes(tried: Tried, url: str, home: ScriptedLane, premium: Scr
                 partial = stream or b" 200 OK" in data[:20]
                 tried.path(f"{fault}, {model}, stream {stream}", data, allowed=(ANSWER,) if partial else ())
             home.fault = premium.fault = None
+            await answering(url)
     for raw in (b'{"error": {"message": "%b", "type": "%b", "code": "%b"}}', b'{"choices": "%b %b %b"}', b"%b%b%b"):
-        home.answer = Scripted(raw=(raw.replace(b"%b", f"{PROMPT}{FILE_KEY}".encode()),))
-        for home.fault in _QUOTING:
-            tried.path(f"{raw[:12]!r} with {home.fault}", await sent(url, http(chat(NUMBER, model="lane/home"))))
+        for quoting in _QUOTING:
+            home.answer, home.fault = Scripted(raw=(raw.replace(b"%b", f"{PROMPT}{FILE_KEY}".encode()),)), quoting
+            tried.path(f"{raw[:12]!r} with {quoting}", await sent(url, http(chat(NUMBER, model="lane/home"))))
+            home.answer, home.fault = ANSWER, None
+            await answering(url)
+    declined = b'{"error": {"message": "%b", "code": "content_filter"}}' % f"{PROMPT}{FILE_KEY}".encode()
+    home.answer, home.fault = Scripted(raw=(declined,)), "400"
+    tried.path("declined", await sent(url, http(chat(NUMBER, model="lane/home"))))
     home.answer, home.fault = ANSWER, None
 
 
@@ -318,7 +336,7 @@ def test_no_canary_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     print(f"{len(tried.paths)} error paths, {len(tried.heard)} canaries heard")
     assert not tried.heard, "\n".join(map(str, tried.heard))
     codes = re.findall(r"^\| `(\w+)` \| (4\d\d) \|", REASONS.read_text(), re.M)
-    assert {code for code, _ in codes} - tried.codes - {"disconnected"} == set()
+    assert {code for code, _ in codes} - tried.codes - UNTRIED == set()
     assert len(tried.paths) > 250
 
 

@@ -14,10 +14,10 @@ import msgspec
 
 from laneway.errors import RequestError, did_you_mean, shown
 from laneway.request import Request
-from laneway.wire.openai_answer import Event, Stream, read_answer
+from laneway.wire.openai_answer import DONE, Event, Stream, read_answer
 from laneway.wire.openai_screen import screen
 
-__all__ = ["Event", "Stream", "error_body", "error_event", "outgoing", "read", "read_answer"]
+__all__ = ["DONE", "Event", "Stream", "error_body", "error_event", "outgoing", "read", "read_answer"]
 
 _DEEPEST = 64
 _LONGEST_LABEL = 100

@@ -15,7 +15,7 @@ import msgspec
 from laneway.answer import Answer
 from laneway.errors import LaneError
 
-__all__ = ["REFUSALS", "Event", "Kind", "Stream", "read_answer"]
+__all__ = ["DONE", "REFUSALS", "Event", "Kind", "Stream", "read_answer"]
 
 REFUSALS = frozenset({"content_filter", "content_policy_violation"})
 """The error codes by which a lane says that it will not answer such a request."""
@@ -29,6 +29,9 @@ _FIELDS = (b"", b"event", b"id", b"retry")  # Beside `data`; a comment's is empt
 # Not the shape of a personal number or an account, which a lane may have from the prompt.
 _MODEL = re.compile(r"(?!.*(\d{10}|\d{6}[-+A]\d{3}))[\w./:@+-]{1,100}", re.A)
 _NOT_SAID = msgspec.Raw(b"null")
+
+DONE = b"data: [DONE]\n\n"
+"""How a stream ends."""
 
 Kind = Literal["comment", "preface", "content", "usage", "error", "refusal", "done"]
 """A `preface` tells the reader nothing yet (a role, an empty delta); `content` does, or says why the lane stopped."""
