@@ -29,10 +29,12 @@ CONCURRENT = 64
 SERVE = "from laneway.cli import main; main()"
 
 EARLY = f"""
+import asyncio
 from laneway.store import writer
 
 async def append(self, *entries):
-    self._queue.put([writer._Waiting([writer.line(entry) for entry in entries], None)])
+    waiting = [writer._Waiting([writer.line(entry) for entry in entries], None)]
+    asyncio.get_running_loop().call_later(0.02, self._queue.put, waiting)
 
 writer.Log.append = append
 {SERVE}
