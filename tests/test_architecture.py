@@ -44,6 +44,14 @@ LAYERS = """
     gate
     diff diff.seen diff.order diff.changed diff.compare diff.telling
     wire wire.openai_answer wire.openai_screen wire.openai
+    evidence evidence.sample
+    evidence.sandbox.inside evidence.sandbox
+    evidence.scorers.kind
+    evidence.scorers.exact evidence.scorers.numeric evidence.scorers.pattern evidence.scorers.structure
+    evidence.scorers.labels evidence.scorers.quote evidence.scorers.code evidence.scorers
+    evidence.sets
+    evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
+    evidence.statistics.sequence evidence.statistics.agreement
     classify.plain
     classify.sensitivity classify.difficulty classify
     describe
@@ -83,6 +91,8 @@ BROAD_EXCEPT = {
     "classify": "a failed detector counts as the strictest class",
     "classify.difficulty": "a failed computation counts as hard",
     "egress.door": "a connection half made is cut, whatever ended it, and the cause is raised again",
+    "evidence.sandbox.inside": "whatever sandboxed code raises, also to end its process, is its result",
+    "evidence.scorers": "a scorer that fails is said, and counts neither as 0 nor as 1",
     "gate": "jsonschema_rs raises several kinds that mean the same",
     "server.activation": "whatever goes wrong with a new policy file, the proved one stays in force",
     "gateway": "whatever happens to a request goes on record, and is raised again",
@@ -90,7 +100,7 @@ BROAD_EXCEPT = {
     "store.writer": "the worker boundary: its callers would wait for ever",
     "cli": "the command line's boundary",
 }
-OPTIONAL_EXTRAS = {"z3", "xllamacpp", "cryptography"}
+OPTIONAL_EXTRAS = {"z3", "xllamacpp", "cryptography", "numpy", "scipy", "regex"}
 MOST_LINES = 400
 MOST_FUNCTION = 60
 LONG_FUNCTION = 40
