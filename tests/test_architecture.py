@@ -52,6 +52,9 @@ LAYERS = """
     evidence.sets
     evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
     evidence.statistics.sequence evidence.statistics.agreement
+    evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
+    evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
+    evidence.formats.inspect evidence.formats.gemini
     classify.plain
     classify.sensitivity classify.difficulty classify
     describe

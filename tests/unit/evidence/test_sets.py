@@ -121,10 +121,7 @@ def test_the_hash_is_of_what_can_change_a_score() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(samples: str, said: str) -> None:
     """Each kind of mistake gives one problem that names it, where it stands, and what would be right."""
-    if samples.strip() == "[]":
-        source = HEAD.replace("samples:\n", "samples: []\n")
-    else:
-        source = HEAD + samples
+    source = HEAD.replace("samples:\n", "samples: []\n") if samples.strip() == "[]" else HEAD + samples
     problems = _problems(source)
     assert any(said in problem for problem in problems), problems
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from laneway.evidence.statistics.numbers import StatisticsError, check_confidence, libraries
+from laneway.evidence.statistics.numbers import StatisticsError, check_confidence
 
 __all__ = ["Standing", "standing"]
 
@@ -52,11 +52,14 @@ def _low(wins: int, losses: int, alpha: float) -> float:
     """The smallest rate that the mixture does not outweigh by 1/alpha."""
     if not wins:
         return 0.0
-    _, special = libraries()
-    mixture = float(special.betaln(wins + 0.5, losses + 0.5) - special.betaln(0.5, 0.5))
+    mixture = _log_beta(wins + 0.5, losses + 0.5) - _log_beta(0.5, 0.5)
     low, high = 0.0, wins / (wins + losses)
-    for _ in range(60):
+    for _ in range(50):
         rate = (low + high) / 2
-        likely = float(special.xlogy(wins, rate) + special.xlog1py(losses, -rate))
+        likely = wins * math.log(rate) + losses * math.log1p(-rate)
         low, high = (rate, high) if mixture - likely > -math.log(alpha) else (low, rate)
     return low
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
