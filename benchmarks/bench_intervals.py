@@ -37,7 +37,7 @@ GRADED: dict[str, tuple[Callable[[int], Floats], float]] = {
     "thirds, mean 0.04": thirds(0.92, 0.05, 0.02, 0.01),
     "beta(20, 0.5)": (lambda n: CHANCE.beta(20, 0.5, n), 20 / 20.5),
     "beta(0.5, 0.5)": (lambda n: CHANCE.beta(0.5, 0.5, n), 0.5),
-    "uniform": (lambda n: CHANCE.random(n), 0.5),
+    "uniform": (CHANCE.random, 0.5),
 }
 
 

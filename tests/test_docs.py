@@ -16,6 +16,10 @@ from click.testing import CliRunner
 
 from laneway import __version__, grammar, grammar_lanes, policy_cases, policy_file
 from laneway.cli import main
+from laneway.evidence import sets
+from laneway.evidence.sample import LANGUAGES
+from laneway.evidence.scorers import KINDS
+from laneway.evidence.sets import parse_yaml
 from laneway.policy_file import parse
 from laneway.starter import SERVICES
 
@@ -23,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "laneway"
 README = ROOT / "README.md"
 POLICY = ROOT / "docs" / "policy.md"
+EVALUATION = ROOT / "docs" / "evaluation.md"
 REASONS = ROOT / "docs" / "reasons.md"
 PAGES = sorted((*ROOT.glob("*.md"), *(page for part in ("docs", "policies") for page in (ROOT / part).rglob("*.md"))))
 
@@ -72,13 +77,19 @@ def complete() -> str:
     return block.text
 
 
-@pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.info != "cases"], ids=str)
+@pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.info not in ("cases", "evaluation")], ids=str)
 def test_policy_examples_load(block: Block) -> None:
     """A complete example is a valid policy; a fragment is one in the place of the complete one's sections."""
     assert block.info in ("complete", "fragment"), f"{block}: say whether it is complete, a fragment or cases"
     fragment = block.info == "fragment"
     source = "".join((sections(complete()) | sections(block.text)).values()) if fragment else block.text
     assert parse(source, str(block)).lanes
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.info == "evaluation"], ids=str)
+def test_examples_of_sets_load(block: Block) -> None:
+    """An evaluation set in the documentation is one that can be read."""
+    assert parse_yaml(block.text, str(block)).samples
 
 
 @pytest.mark.parametrize("block", [b for b in blocks("yaml") if b.info == "cases"], ids=str)
@@ -111,9 +122,27 @@ def test_examples_of_cases_hold(block: Block, tmp_path: Path) -> None:
 )
 def test_every_word_of_the_grammar_is_documented(what: str, keys: tuple[str, ...]) -> None:
     """docs/policy.md names every word that the loader knows."""
-    text = re.sub(r"^```.*?^```$", "", POLICY.read_text("utf-8"), flags=re.M | re.S)
-    words = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"[\w.-]+", code)}
-    assert sorted(set(keys) - words) == [], f"{what} without documentation"
+    assert sorted(set(keys) - words_of(POLICY)) == [], f"{what} without documentation"
+
+
+@pytest.mark.parametrize(
+    ("what", "keys"),
+    [
+        ("key of a set", (*sets._HEAD, "samples", *sets._SAMPLE)),
+        ("scorer", KINDS),
+        ("option of a scorer", {option for kind in KINDS.values() for option in kind.options}),
+        ("language", LANGUAGES),
+    ],
+)
+def test_every_word_of_a_set_is_documented(what: str, keys: tuple[str, ...]) -> None:
+    """docs/evaluation.md names every key, scorer, option and language of an evaluation set."""
+    assert sorted(set(keys) - words_of(EVALUATION)) == [], f"{what} without documentation"
+
+
+def words_of(page: Path) -> set[str]:
+    """The words that stand between backticks in a page, outside its examples."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    return {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"[\w.-]+", code)}
 
 
 # commands

@@ -179,7 +179,7 @@ def _libraries() -> set[str]:
     return {path for path in named if Path(path).parts[1:2] not in (("home",), ("root",)) or path in python}
 
 
-def shut_in(seconds: int, memory: int) -> None:
+def _shut_in(seconds: int, memory: int) -> None:
     """All three walls, or an OSError that names the one that is missing."""
     machine = platform.machine()
     if sys.platform != "linux" or machine not in _ARCHITECTURES:
@@ -220,7 +220,7 @@ def main(source: int, answers: int, seconds: int, memory: int) -> int:
     lines = os.fdopen(source, "rb", buffering=0)
     os.environ.clear()
     try:
-        shut_in(seconds, memory)
+        _shut_in(seconds, memory)
     except OSError as error:
         say.write(json.dumps({"wall": error.strerror or str(error)}).encode() + b"\n")
         return NO_WALL
