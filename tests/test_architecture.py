@@ -45,7 +45,7 @@ LAYERS = """
     diff diff.seen diff.order diff.changed diff.compare diff.telling
     wire wire.openai_answer wire.openai_screen wire.openai
     evidence evidence.sample
-    evidence.sandbox.inside evidence.sandbox
+    evidence.sandbox.folder evidence.sandbox.inside evidence.sandbox
     evidence.scorers.kind
     evidence.scorers.exact evidence.scorers.numeric evidence.scorers.pattern evidence.scorers.structure
     evidence.scorers.labels evidence.scorers.quote evidence.scorers.code evidence.scorers

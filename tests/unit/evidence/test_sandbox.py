@@ -68,6 +68,8 @@ CONTAINED = {
     "a full disk": ("i = 0\nwhile True:\n    i += 1\n    open(f'f{i}', 'wb').write(b'x' * 4_000_000)", "wrote more than 64 MiB"),
     "a large file": ("open('f', 'wb').write(b'x' * 5_000_000)", "failed: OSError at line 1"),
     "many files": ("i = 0\nwhile True:\n    i += 1\n    open(f'f{i}', 'w').close()", "or 1000 files"),
+    "a deep folder": ("import os\nwhile True:\n    os.mkdir('d')\n    os.chdir('d')", "too deep a folder"),
+    "a folder shut to others": ("import os, time\nos.mkdir('d', 0)\nwhile True:\n    time.sleep(0.1)", "the code"),
     "a signal to its parent": ("import os\nos.kill(os.getppid(), 9)", "PermissionError at line 2"),
     "a signal to everybody": ("import os\nos.kill(-1, 9)", "PermissionError at line 2"),
     "higher limits": ("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (99, 99))", "at line 2"),
@@ -112,6 +114,21 @@ def test_the_folder_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert run("open('a', 'w').write('x')", "pass", LIMITS).passed
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deep_or_shut_folder_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However deep the code digs, links away or shuts its folders, all of it goes, and nothing outside."""
+    kept = tmp_path / "kept"
+    (kept / "inside").mkdir(parents=True)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "runs"))
+    run(
+        f"import os\nos.symlink({str(kept)!r}, 'away')\nos.mkdir('shut', 0)\nfor _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')",
+        "pass",
+        LIMITS,
+    )
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert (kept / "inside").exists()
 
 
 def test_a_runner_that_is_killed_takes_the_code_with_it() -> None:

@@ -134,6 +134,12 @@ def test_quote(expected: object, answer: str, value: float) -> None:
     assert _value(answer, "quote", expected=expected, text=SOURCE) == value
 
 
+def test_an_answer_of_many_open_fences_is_read_in_a_moment() -> None:
+    """A long answer of fences that never close costs a moment, not its square."""
+    assert _value("```python x\n" * 200_000, "set", expected=["a"]) == 0
+    assert _value("````json\n```\n[1]\n````\n", "json", expected={"a": 1}) == 0
+
+
 def test_the_least_of_the_scorers_counts() -> None:
     """A sample's score is its weakest scorer's, and each is explained."""
     scored = score(_sample(("set", {}), ("regex", {"not": "b"}), expected=["a"]), "a\nc")

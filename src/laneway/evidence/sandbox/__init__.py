@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from laneway.errors import LanewayError
+from laneway.evidence.sandbox.folder import MOST_BYTES, MOST_FILES, remove, too_full
 from laneway.evidence.sandbox.inside import NO_WALL
 
 __all__ = ["Limits", "Ran", "SandboxError", "run"]
@@ -28,8 +29,6 @@ __all__ = ["Limits", "Ran", "SandboxError", "run"]
 _START = 10.0
 """How long Python may take to start and shut itself in, before the code's own time begins."""
 _MOST_SAID = 65_536
-_MOST_FILES = 1_000
-_MOST_BYTES = 64 << 20
 _LOOK = 0.05
 
 
@@ -59,7 +58,8 @@ class _Over(Exception):
 
 def run(code: str, tests: str, limits: Limits) -> Ran:
     """Run `code`, then `tests` in the same names. Blocks for at most the limit and ten seconds to start."""
-    with tempfile.TemporaryDirectory(prefix="laneway-", ignore_cleanup_errors=True) as folder:
+    folder = tempfile.mkdtemp(prefix="laneway-")
+    try:
         child = _Child(folder, limits)
         try:
             return child.play(code, tests)
@@ -67,6 +67,8 @@ def run(code: str, tests: str, limits: Limits) -> Ran:
             return Ran(False, str(over))
         finally:
             child.end()
+    finally:
+        remove(folder)
 
 
 class _Child:
@@ -148,15 +150,17 @@ class _Child:
 
     def _wait(self, deadline: float, *, writing: bool) -> None:
         """Until the pipe is ready. Raises _Over where time or the folder runs out first."""
-        ready = False
+        pipe, ready = select.poll(), False
+        pipe.register(self._tell if writing else self._hear, select.POLLOUT if writing else select.POLLIN)
         while not ready:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _Over(f"the code ran longer than {self._limits.seconds} s")
-            hear, tell = ([], [self._tell]) if writing else ([self._hear], [])
-            ready = any(select.select(hear, tell, [], min(left, _LOOK)))
-            if _too_full(self._folder):
-                raise _Over(f"the code wrote more than {_MOST_BYTES >> 20} MiB or {_MOST_FILES} files")
+            ready = bool(pipe.poll(1000 * min(left, _LOOK)))
+            if too_full(self._folder):
+                raise _Over(
+                    f"the code wrote more than {MOST_BYTES >> 20} MiB or {MOST_FILES} files, or too deep a folder"
+                )
 
     def _ended(self) -> str:
         """How the process ended, once it has."""
@@ -175,20 +179,3 @@ class _Child:
         self._process.wait()
         os.close(self._tell)
         os.close(self._hear)
-
-
-def _too_full(folder: str) -> bool:
-    files, size, waiting = 0, 0, [folder]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    files += 1
-                    size += entry.stat(follow_symlinks=False).st_size
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    if files > _MOST_FILES or size > _MOST_BYTES:
-                        return True
-        except OSError:
-            continue
-    return False

@@ -16,7 +16,7 @@ from laneway.yaml_nodes import Node, Reader, Reading
 
 __all__ = ["Kind", "Part", "ScorerError", "fenced", "folded", "json_of", "prose", "ratio"]
 
-_FENCE = re.compile(r"^ {0,3}```[ \t]*([\w+-]*)[^\n]*\n(.*?)^ {0,3}```[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r" {0,3}(`{3,})[ \t]*([\w+-]*)[^`]*")
 _ODD = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -73,8 +73,20 @@ def ratio(node: Node, reading: Reading) -> float:
 
 
 def fenced(answer: str, languages: tuple[str, ...]) -> list[str]:
-    """The fenced blocks of `answer` whose language is one of `languages`, or that name none."""
-    return [body for language, body in _FENCE.findall(answer) if language.lower() in ("", *languages)]
+    """The closed fenced blocks of `answer` whose language is one of `languages`, or that name none."""
+    blocks: list[str] = []
+    marks, language = "", ""
+    lines: list[str] = []
+    for line in answer.splitlines():
+        fence = _FENCE.fullmatch(line)
+        if not marks and fence:
+            marks, language, lines = fence[1], fence[2].lower(), []
+        elif marks and fence and len(fence[1]) >= len(marks) and line.strip(" `\t") == "":
+            blocks += ["".join(f"{inner}\n" for inner in lines)] if language in ("", *languages) else []
+            marks = ""
+        else:
+            lines.append(line)
+    return blocks
 
 
 def folded(text: str) -> str:
