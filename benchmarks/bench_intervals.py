@@ -4,7 +4,7 @@
 
 Each cell draws its scores anew for every run. For passes and failures every possible count is judged once and
 weighed by how often it came. Beside the graded intervals stands the plain bootstrap, the usual choice, to show why it
-is not ours. Prints one row a cell; minutes on one core.
+is not ours. Prints one row a cell; a quarter of an hour on one core.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def pairs(runs: int) -> None:
 
 
 def sequences(runs: int) -> None:
-    """A candidate looked at after each of 500 answers: the rate must be inside at every look."""
+    """A candidate looked at after every fifth of 500 answers: the rate must be inside at every look."""
     for rate in (0.5, 0.9):
         start, held = time.monotonic(), 0
         edges = {}
