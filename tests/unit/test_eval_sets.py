@@ -83,6 +83,7 @@ def _run(code: str) -> str:
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_a_pack_has_sixty_samples_a_third_of_them_not_in_english(pack: str) -> None:
+    """Each pack has at least 60 samples, in all six languages, a third or more not in English."""
     samples = [sample for path, whole in SETS.items() if pack in path.parts for sample in whole["samples"]]
     assert len(samples) >= 60
     assert {sample["language"] for sample in samples} == LANGUAGES
@@ -91,6 +92,7 @@ def test_a_pack_has_sixty_samples_a_third_of_them_not_in_english(pack: str) -> N
 
 @pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
 def test_a_set_fits_its_pack(path: Path) -> None:
+    """A set names a workload of its pack, a class not below the workload's, and a prompt that is there."""
     whole, policy = SETS[path], _loaded(path.parents[1] / "laneway.yaml")
     assert whole["evaluation"] == 1
     assert whole["name"] == path.stem
@@ -102,6 +104,7 @@ def test_a_set_fits_its_pack(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
 def test_samples_are_told_apart_and_sorted(path: Path) -> None:
+    """No id and no input occurs twice; the id begins with the language and the tag says how hard it is."""
     samples = SETS[path]["samples"]
     assert len({sample["id"] for sample in samples}) == len(samples)
     assert len({_plain(sample["input"]) for sample in samples}) == len(samples)
@@ -112,19 +115,22 @@ def test_samples_are_told_apart_and_sorted(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
 def test_nothing_in_a_set_passes_for_an_identifier(path: Path) -> None:
+    """No text of a set holds a personal number, an IBAN or a card number."""
     texts = [path.read_text("utf-8"), *_texts(SETS[path])]
     body = {"messages": [{"role": "user", "content": text} for text in texts]}
     assert not identifiers(json.dumps(body, ensure_ascii=False, separators=(",", ":")), body)
 
 
 @each("set")
-def test_labels_are_in_the_vocabulary_and_in_the_prompt(case: Case) -> None:
+def test_labels_are_in_the_vocabulary(case: Case) -> None:
+    """Expected labels are in the vocabulary, each once."""
     assert len(set(case.expected)) == len(case.expected)
     assert set(case.expected) <= set(case.options["of"])
 
 
 @pytest.mark.parametrize("name", ["risk-flags", "contraindications"])
 def test_every_label_is_expected_somewhere_and_explained(name: str) -> None:
+    """Every label is expected by some sample and named in the prompt, and some samples expect none."""
     (path,) = (path for path in SETS if path.stem == name)
     cases = [case for case in _cases("set") if case.set == name]
     prompt = (path.parent / SETS[path]["prompt"]).read_text("utf-8")
@@ -135,6 +141,7 @@ def test_every_label_is_expected_somewhere_and_explained(name: str) -> None:
 
 @each("quote")
 def test_exactly_one_sentence_holds_what_is_to_be_quoted(case: Case) -> None:
+    """One sentence alone holds the passage; quoted alone it passes, and the whole text does not."""
     question, text = case.input.split("\n\n")
     sentences = re.split(r"(?<=[.!?]) ", _plain(text))
     holding = [sentence for sentence in sentences if case.expected[0] in sentence]
@@ -148,6 +155,7 @@ def test_exactly_one_sentence_holds_what_is_to_be_quoted(case: Case) -> None:
 
 @each("json")
 def test_an_object_has_the_fields_that_its_schema_asks_for(case: Case) -> None:
+    """The expected object has every field of the schema, with a value that the schema allows."""
     schema = case.options["schema"]
     assert set(case.expected) == set(schema["required"]) == set(schema["properties"])
     for field, value in case.expected.items():
@@ -158,18 +166,21 @@ def test_an_object_has_the_fields_that_its_schema_asks_for(case: Case) -> None:
 
 @each("numeric")
 def test_a_number_is_one_that_every_language_writes_alike(case: Case) -> None:
+    """Expected numbers have at most two decimals, so that no mark can be read as one of thousands."""
     assert isinstance(case.expected, int | float)
     assert round(case.expected, 2) == case.expected, "three decimals would read as thousands"
 
 
 @each("exact")
 def test_an_exact_answer_is_one_line(case: Case) -> None:
+    """An exact answer is one line of text."""
     assert isinstance(case.expected, str)
     assert case.expected == _plain(case.expected)
 
 
 @pytest.mark.parametrize("name", ["claims", "clause-types"])
 def test_an_answer_from_a_list_is_in_the_prompt(name: str) -> None:
+    """What a closed question expects is among the answers that the prompt allows."""
     (path,) = (path for path in SETS if path.stem == name)
     prompt = (path.parent / SETS[path]["prompt"]).read_text("utf-8")
     expected = {sample["expected"] for sample in SETS[path]["samples"]}
@@ -179,6 +190,7 @@ def test_an_answer_from_a_list_is_in_the_prompt(name: str) -> None:
 
 @pytest.mark.parametrize("case", [*_cases("exact"), *_cases("numeric")], ids=str)
 def test_a_program_prints_what_is_expected(case: Case) -> None:
+    """Every program that is shown prints the expected line when it is run."""
     code = _shown(case.input)
     if case.set == "reading":
         assert code
@@ -189,6 +201,7 @@ def test_a_program_prints_what_is_expected(case: Case) -> None:
 
 @each("code")
 def test_a_solution_passes_and_the_code_as_shown_does_not(case: Case) -> None:
+    """The tests of a sample let a right answer pass, and neither the code as shown nor an empty one."""
     _run(f"{SOLUTIONS[case.set][case.id]}\n{case.options['tests']}")
     shown = _shown(case.input) or "pass"
     with pytest.raises(Exception):  # noqa: B017  # whichever way it fails
@@ -196,4 +209,5 @@ def test_a_solution_passes_and_the_code_as_shown_does_not(case: Case) -> None:
 
 
 def test_every_solution_has_a_sample() -> None:
+    """There is a solution for every sample that is scored by code, and none besides."""
     assert {(case.set, case.id) for case in _cases("code")} == {(s, i) for s, of in SOLUTIONS.items() for i in of}
