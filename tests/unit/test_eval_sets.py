@@ -14,6 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from laneway.classify.sensitivity import identifiers
+from laneway.evidence.sets import read_set
+from laneway.policy_file import parse
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 PACKS = ("ai-assisted-development", "contract-review", "medical-evidence")
@@ -211,3 +213,12 @@ def test_a_solution_passes_and_the_code_as_shown_does_not(case: Case) -> None:
 def test_every_solution_has_a_sample() -> None:
     """There is a solution for every sample that is scored by code, and none besides."""
     assert {(case.set, case.id) for case in _cases("code")} == {(s, i) for s, of in SOLUTIONS.items() for i in of}
+
+
+@pytest.mark.parametrize("path", [*SETS], ids=lambda path: f"{path.parent.parent.name}/{path.stem}")
+def test_a_set_is_read_as_strictly_as_any(path: Path) -> None:
+    """Each set loads with every sample, whole, and names a workload of its pack."""
+    found = read_set(path)
+    assert len(found.samples) == len(SETS[path]["samples"])
+    policy = parse((path.parent.parent / "laneway.yaml").read_text("utf-8"))
+    assert found.workload in policy.workloads

@@ -126,6 +126,7 @@ SOURCE = "The Supplier shall pay\n  a fine of 5 per cent. It may end the contrac
         (None, 'It says "pay a fine of 5 per cent".', 1), (None, "It says \u201cpay a fine\u201d.", 1), (None, "A fine.", 0),
         (None, "\u201dpay a fine\u201d och \u00bbend the contract\u00ab", 1), (None, '"pay a fine" and "pay 10"', 0),
         (["a fine of 5", "end the"], 'Only "pay a fine of 5 per cent".', 0.5), (None, '{"quotes": ["pay a fine"]}', 1),
+        (None, '"pay a fine"', 1), (None, '"pay nothing"', 0),
         (None, '{"quotes": []}', 0), (None, '{"quotes": "pay a fine"}', 0),
     ],
 )  # fmt: skip

@@ -51,10 +51,12 @@ def _spans(answer: str) -> list[str]:
     try:
         value = json_of(answer)
     except ValueError:
-        found = ["".join(groups) for groups in _SPANS.findall(answer)]
-    else:
-        quotes = value.get("quotes") if isinstance(value, dict) else None
+        value = None
+    if isinstance(value, dict):  # one sentence in quotation marks is JSON as well, and no object
+        quotes = value.get("quotes")
         found = [str(quote) for quote in quotes] if isinstance(quotes, list) else []
+    else:
+        found = ["".join(groups) for groups in _SPANS.findall(answer)]
     return [span for span in found if span.strip()]
 
 
