@@ -38,21 +38,30 @@ from laneway.providers.scripted import ScriptedLane
 
 NORDIC, PREMIUM, NOWHERE = "10.91.1.2", "10.91.2.2", "203.0.113.9"
 _NETS = {"server": "10.91.0", "nordic": "10.91.1", "premium": "10.91.2"}
-_SERVE = "from laneway.cli import main; main()"
+_SERVE = """
+import time
+from laneway.cli import main
+from laneway.slots import Slots
+from laneway.traffic import Flow, Traffic
+
+# No cell is spared a lane because of what the lane did to others.
+Traffic.of = lambda self, lane: Flow(lane.name, time.monotonic, Slots(lane.limits, time.monotonic))
+main()
+"""
 _PLANTED = f"""
 import os, socket
-from laneway.providers.http import HttpProvider
+from laneway.providers.line import Line
 
-post = HttpProvider._post
+ask = Line.ask
 
-async def around(self, lane, body, *, stream):
+async def around(self, head, body):
     with socket.create_connection(("{PREMIUM}", int(os.environ["PREMIUM_PORT"]))) as far:
         far.sendall(body)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.sendto(body, ("{NOWHERE}", 53))
-    return await post(self, lane, body, stream=stream)
+    await ask(self, head, body)
 
-HttpProvider._post = around
+Line.ask = around
 {_SERVE}
 """
 
