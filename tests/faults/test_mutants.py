@@ -97,7 +97,7 @@ def test_every_mutant_that_opens_a_path_is_an_error(tmp_path: Path) -> None:
 
     async def check(at: World) -> None:
         opened, missed = Counter[str](), []
-        for family, text in sampled(opening(), 1):
+        for family, text in sampled(opening(), 3):
             policy = at.policy(text)
             if await at.leaks(policy):
                 opened[family] += 1
@@ -105,7 +105,7 @@ def test_every_mutant_that_opens_a_path_is_an_error(tmp_path: Path) -> None:
                     missed.append((family, text))
         print(f"\n{opened.total()} mutants open a path, {len(missed)} of them missed: {dict(opened)}")
         assert missed == []
-        assert opened.total() >= 200
+        assert opened.total() >= (200 if ALL else 60)
 
     before(tmp_path, check)
 
