@@ -166,7 +166,7 @@ def _url(node: Node, reading: Reading) -> str:
         reading.fail(node, "expected a url such as https://inference.example.eu/v1 or unix:/run/model.sock")
     if parts.username or parts.password:
         reading.fail(node, "a url must not hold a credential; use `key: env:NAME`")
-    return raw
+    return parts.geturl()  # with a scheme in small letters, by which plain http is told apart
 
 
 def _key(node: Node, reading: Reading) -> str:

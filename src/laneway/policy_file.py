@@ -185,9 +185,12 @@ class _File:
 
     def _private_is_ours(self, networks: tuple[str, ...]) -> None:
         for made in self.lanes.values():
+            node, proxy = self.top.nodes["lanes"], made.proxy
+            if proxy and not made.private_address and (not networks or within(proxy.host, networks) is False):
+                told = "has a proxy in none of your `networks`; add its network, or say `address: private-allowed`"
+                self.r.note(node, f"lane `{made.name}` {told}")
             if made.kind != "private" or made.url.startswith("unix:"):
                 continue
-            node = self.top.nodes["lanes"]
             if not networks:
                 self.r.note(node, f"lane `{made.name}` is `private`: say under `networks` which networks are yours")
             elif within(urlsplit(made.url).hostname or "", networks) is False:

@@ -231,6 +231,8 @@ BAD = [
     ("https://api.example.com/v1", "https://10.1.2.3/v1", "https://10.1.2.3", "say `address: private-allowed`"),
     ("https://api.example.com/v1", "https://169.254.169.254/v1", "https://169", "say `address: private-allowed`"),
     ("https://api.example.com/v1", "http://api.example.com/v1", "http://api", "its url must be https, as prompts and keys travel there"),
+    ("https://api.example.com/v1", "HTTP://api.example.com/v1", "HTTP://api", "its url must be https, as prompts and keys travel there"),
+    ("http://proxy.example.com:3128", "http://192.0.2.7:3128", "home:\n    kind", "lane `premium` has a proxy in none of your `networks`; add its network"),
     ("address: private-allowed", "address: private", "private\n    price", "unknown address `private`; did you mean `private-allowed`?"),
     # what must agree across the file
     ("strength: [home, rack, shared, bench, premium]", "strength: [home, rack, shared]", "[home, rack, shared]", "lists every lane once, weakest to strongest; missing: premium, bench"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 import trustme
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.policies import FULL, changed
 
 from laneway.errors import LaneError, PolicyError
@@ -22,6 +27,7 @@ from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
 
 CA, OTHER = trustme.CA(), trustme.CA()
+DAY = datetime.timedelta(days=1)
 KEY, PROMPT = "sk-canary-key", "canary-prompt-text"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"%b"}]}' % PROMPT.encode()
 
@@ -34,7 +40,7 @@ def written(path: Path, *blobs: trustme.Blob) -> str:
 
 def serving_as(name: str = "127.0.0.1", *, expired: bool = False, clients: bool = False) -> ssl.SSLContext:
     """How a server proves to be `name`, and whether its clients must prove themselves."""
-    over = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    over = datetime.datetime.now(datetime.UTC) - DAY
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     CA.issue_cert(name, not_after=over if expired else None).configure_cert(context)
     if clients:
@@ -82,6 +88,30 @@ def test_a_lane_proves_itself_by_the_policys_ca(tmp_path: Path) -> None:
     assert ended(serving_as(), Tls(ca=written(tmp_path / "other", OTHER.cert_pem))) == ("tls", 0)
 
 
+def test_a_certificate_signed_by_itself_is_no_proof(tmp_path: Path) -> None:
+    """A server that vouches for itself is refused by the roots and by a CA, and taken where the policy names just it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([]), datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + DAY)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    own = made.add_extension(address, critical=True).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    cert = written(tmp_path / "own", trustme.Blob(own))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "own", written(tmp_path / "key", trustme.Blob(secret)).removeprefix("file:"))
+    assert ended(server, None) == ("tls", 0)
+    assert ended(server, Tls(ca=written(tmp_path / "ca", CA.cert_pem))) == ("tls", 0)
+    assert ended(server, Tls(ca=cert)) == ("200", 1)
+
+
+def test_session_keys_are_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment cannot have them written to a file, from which a recorded call could be read."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    # A CA of its own: trust is made once for each content.
+    assert ended(serving_as(), Tls(ca=written(tmp_path / "ca", CA.cert_pem, OTHER.cert_pem))) == ("200", 1)
+    assert not (tmp_path / "keys").exists()
+
+
 @pytest.mark.parametrize("wrong", ["name", "date"])
 def test_a_lane_that_proves_something_else_is_not_called(tmp_path: Path, wrong: str) -> None:
     """Another name, or a certificate that has ended, is no proof."""
@@ -121,9 +151,11 @@ def test_lanes_that_trust_differently_share_no_connection(tmp_path: Path) -> Non
     async def main() -> list[str]:
         async with ScriptedLane(tls=serving_as()) as far:
             url, found = far.url.replace("http:", "https:"), []
-            trusting = lane_at(url, tls=Tls(ca=written(tmp_path / "ca", CA.cert_pem)))
-            provider = HttpProvider({"far": trusting}, {"KEY": KEY})
-            for lane in (trusting, lane_at(url, tls=Tls(ca=written(tmp_path / "other", OTHER.cert_pem))), trusting):
+            lane = lane_at(url, tls=Tls(ca=f"file:{tmp_path}/ca"))
+            written(tmp_path / "ca", CA.cert_pem)
+            provider = HttpProvider({"far": lane}, {"KEY": KEY})
+            for ca in (CA, OTHER, CA):
+                written(tmp_path / "ca", ca.cert_pem)  # the same name: what counts is what the file holds
                 provider = provider.renewed({"far": lane}, {"KEY": KEY})
                 try:
                     async with provider.call(lane, BODY, stream=False) as reply:
@@ -219,6 +251,32 @@ def test_a_proxy_is_never_passed_by(tmp_path: Path) -> None:
             url = far.url.replace("http:", "https:")
             tls = Tls(ca=written(tmp_path / "ca", CA.cert_pem))
             return await call(lane_at(url, tls=tls, proxy=Proxy("127.0.0.1", 9))), far.requests
+
+    assert uvloop.run(asyncio.wait_for(main(), 20)) == ("unreachable", 0)
+
+
+def test_a_proxys_key_that_is_missing_closes_its_lane() -> None:
+    """No proxy is greeted without the credentials that the policy names for it."""
+    lane = lane_at("https://lane.example/v1", proxy=Proxy("127.0.0.1", 9, "env:PROXY"))
+    told = "lane `far` is closed: its environment variable PROXY is not set"
+    assert HttpProvider({"far": lane}, {"KEY": KEY}).closed == {"far": told}
+    assert uvloop.run(call(lane)) == "credentials"
+
+
+def test_a_name_in_other_letters_reaches_the_proxy_as_it_is_registered(tmp_path: Path) -> None:
+    """The proxy hears the form of the name that a look-up takes, and the certificate proves that form."""
+    company = Company()
+    assert by_proxy(tmp_path, company, host="bücher.example") == ("200", 1)
+    assert company.heard.startswith(b"CONNECT xn--bcher-kva.example:")
+
+
+@pytest.mark.parametrize("more", [{"proxy": Proxy("127.0.0.1", 9)}, {"tls": Tls(ca="file:/c")}])
+def test_a_lane_without_https_is_not_called_past_its_proxy(more: dict[str, Any]) -> None:
+    """The policy's loader refuses such a lane; made some other way, it is not called either."""
+
+    async def main() -> tuple[str, int]:
+        async with ScriptedLane() as far:
+            return await call(lane_at(far.url, **more)), far.requests
 
     assert uvloop.run(asyncio.wait_for(main(), 20)) == ("unreachable", 0)
 

@@ -184,6 +184,9 @@ def _target(lane: Lane, networks: tuple[str, ...], environ: Mapping[str, str]) -
     netloc = url.netloc if url.netloc.isascii() else url.netloc.encode("idna").decode()
     if not (netloc + path).isascii() or not (netloc + path).isprintable() or " " in netloc + path:
         raise ValueError("an address that does not fit into a request")
+    if not secure and (lane.tls or lane.proxy):
+        raise ValueError("no https, so that neither its proof nor its proxy would be used")
+    host = host if host.isascii() else host.encode("idna").decode()  # a proxy gets it as it stands here
     place = Place(
         host, url.port or (443 if secure else 80), socket, _trust(lane) if secure else None, reach_of(lane, networks),
         _through(lane, networks, environ),
@@ -234,9 +237,12 @@ def _unusable(lane: Lane, what: str, error: Exception) -> LaneError:
 @cache
 def _context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
     """One for each set of contents, so that connections are never shared between lanes that trust differently."""
-    if ca is not None and not ca.strip():  # nothing would count as nothing said: the system's roots
-        raise ValueError("an empty CA")
-    context = ssl.create_default_context(cadata=ca)
+    # Verifies by its nature. The library's usual one would write session keys to wherever SSLKEYLOGFILE says.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(cadata=ca)
     context.set_alpn_protocols(["http/1.1"])
     if cert is not None and key is not None:
         with TemporaryDirectory(prefix="laneway-tls-") as directory:  # the library takes paths alone
