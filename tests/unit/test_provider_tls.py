@@ -18,9 +18,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.harness import bench, policy_text
 from tests.policies import FULL, changed
 
 from laneway.errors import LaneError, PolicyError
+from laneway.gateway import Active
 from laneway.lane import Lane, Proxy, Tls
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
@@ -29,6 +31,7 @@ from laneway.providers.scripted import ScriptedLane
 CA, OTHER = trustme.CA(), trustme.CA()
 DAY = datetime.timedelta(days=1)
 KEY, PROMPT = "sk-canary-key", "canary-prompt-text"
+GRANTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"%b"}]}' % PROMPT.encode()
 
 
@@ -173,8 +176,8 @@ def test_lanes_that_trust_differently_share_no_connection(tmp_path: Path) -> Non
 class Company:
     """A proxy of an organisation's: joins what asks it to, and keeps what it heard before that."""
 
-    def __init__(self, answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> None:
-        self.answer, self.heard, self.passed, self.url = answer, b"", b"", ""
+    def __init__(self, answer: bytes = GRANTED, *, hangs: bool = False) -> None:
+        self.answer, self.hangs, self.heard, self.passed = answer, hangs, b"", b""
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Company]:
@@ -190,6 +193,8 @@ class Company:
             port = int(self.heard.split(b" ")[1].rpartition(b":")[2])
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
             await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+        if self.hangs:
+            self.passed += await reader.read()
         writer.close()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -241,6 +246,40 @@ def test_a_proxy_that_does_not_let_through_is_an_outage(tmp_path: Path, answer: 
     company = Company(answer)
     assert by_proxy(tmp_path, company) == (code, 0)
     assert KEY.encode() not in company.passed
+
+
+@pytest.mark.parametrize(
+    ("trouble", "cause"),
+    [
+        ("407", "proxy"),
+        ("down", "unreachable"),
+        ("silent", "connect-timeout"),
+        ("keyless", None),
+        ("ca", "tls"),
+    ],
+)
+def test_another_lane_answers_where_proxy_or_proof_fail(tmp_path: Path, trouble: str, cause: str | None) -> None:
+    """Through the whole server: the client gets an answer, the log the cause; a closed lane is not in the plan."""
+
+    async def main() -> None:
+        said = {"407": b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "silent": b"HTTP/1.1 407"}
+        company = Company(said.get(trouble, GRANTED), hangs=trouble == "silent")
+        async with ScriptedLane(tls=serving_as()) as far, company.up(), bench(tmp_path) as b:
+            port = 9 if trouble == "down" else company.port
+            ca = written(tmp_path / "ca", (OTHER if trouble == "ca" else CA).cert_pem)
+            proxy = f'proxy: {{url: "http://127.0.0.1:{port}"{", key: env:NONE" if trouble == "keyless" else ""}}}'
+            text = policy_text(b.home.url, far.url.replace("http:", "https:"))
+            policy = parse(text.replace("    key: env", f"    tls: {{ca: {ca}}}\n    {proxy}\n    key: env"))
+            provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": KEY})
+            b.gateway.active = Active(policy, provider, provider.closed)
+            got = await b.ask(f"Prove that the algorithm terminates, step by step. {PROMPT}")
+            await provider.close()
+            assert (got.status, got.headers["laneway-lane"], far.requests) == (200, "home", 0)
+            later = [intent.entry.cause for intent in b.story().intents[1:]]
+            assert later == ([] if cause is None else [cause])
+            assert not any(secret.encode() in company.heard + company.passed for secret in (KEY, PROMPT))
+
+    uvloop.run(asyncio.wait_for(main(), 30))
 
 
 def test_a_proxy_is_never_passed_by(tmp_path: Path) -> None:
