@@ -171,6 +171,7 @@ MAY = {
     "server.app": {"socket", "uvicorn"},
     "cli.lanes": {"urllib"},  # asks the server on this machine
     "cli.init": {"http"},  # looks for a local server
+    "evidence.sandbox": {"subprocess"},  # code that is graded, shut in by the kernel
     "cli.diff": {"subprocess"},  # git, for `REV:path`
 }
 """Modules that may name what could open a connection. `providers.scripted` and `demo` are servers and clients of tests."""
