@@ -318,7 +318,11 @@ GUARDS: dict[str, Callable[..., None]] = {
         dataclasses.replace(unwalled(p), limits=p.limits), r, s, lane, today
     ),
     "it takes unknown for no": lambda p, r, s, lane, today: guard(
-        p, dataclasses.replace(r, labels={"fact-matter": "none"} | r.labels), s, lane, today
+        p,
+        dataclasses.replace(r, labels={"fact-matter": "none"} | r.labels),
+        msgspec.structs.replace(s, declared={"matter": "none"} | s.declared),
+        lane,
+        today,
     ),
     "it trusts the lowest class": lambda p, r, s, lane, today: guard(
         p, dataclasses.replace(r, **BLANK), msgspec.structs.replace(s, sensitivity="public"), lane, today

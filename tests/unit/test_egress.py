@@ -204,3 +204,46 @@ def test_what_the_client_did_not_say_of_a_limit_is_not_believed() -> None:
     with pytest.raises(GuardError, match=r"wall\[2\] closes lane away"):
         guard(made, asked(Signals(sensitivity="public")), invented, made.lanes["away"], TODAY)
     guard(made, asked(invented), invented, made.lanes["away"], TODAY)
+
+
+@pytest.mark.parametrize(
+    ("when", "labels", "model"),
+    [
+        (Compare("stakes", "in", frozenset({"high"})), {"laneway-stakes": "high"}, "auto"),
+        (Compare("stakes", "in", frozenset({"high"})), {}, "payroll"),
+        (Compare("latency", "in", frozenset({"batch"})), {"laneway-latency": "batch"}, "auto"),
+        (Compare("latency", "in", frozenset({"background"})), {}, "payroll"),
+        (Compare("ceiling", "under", frozenset({1.0})), {"laneway-ceiling": "0.50"}, "auto"),
+        (Compare("tokens", "over", frozenset({20.0})), {}, "auto"),
+        (Compare("needs", "in", frozenset({"json"})), {}, "auto"),
+        (Compare("workload", "in", frozenset({"payroll"})), {}, "payroll"),
+        (Compare("team", "in", frozenset({"board"})), {"laneway-team": "board"}, "auto"),
+        (Compare("region", "in", frozenset({"SE"})), {"laneway-region": "SE"}, "auto"),
+    ],
+)
+def test_what_a_limit_looks_at_is_read_again(when: Compare, labels: dict[str, str], model: str) -> None:
+    """Signals that lack what a client said, sent or asked for open no lane that a limit closes."""
+    payroll = Workload(name="payroll", stakes="high", latency="background")
+    made = policy(zones=ZONES, grants=(STRICT, LOOSE), limits=(Limit(id="wall[2]", when=when, zones=("ours",)),),
+                  workloads={"payroll": payroll})  # fmt: skip
+    body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Hello " * 40}],
+                                "response_format": {"type": "json_object"}})  # fmt: skip
+    request = openai.read(body, labels)
+    with pytest.raises(GuardError, match=r"wall\[2\] closes lane away"):
+        guard(made, request, Signals(sensitivity="internal"), made.lanes["away"], TODAY)
+    other = dataclasses.replace(made, limits=(Limit(id="wall[2]", when=Compare(when.fact, "in", frozenset({"-"})),
+                                                    zones=("ours",)),))  # fmt: skip
+    guard(other, request, Signals(sensitivity="internal"), other.lanes["away"], TODAY)
+
+
+def test_what_is_scanned_is_what_leaves() -> None:
+    """A text that was read as another than the one that is sent is judged by the one that is sent."""
+    made = policy(
+        zones=ZONES, grants=(STRICT, LOOSE), detect=Detect(identifiers={"*": "restricted"}, unreadable="restricted")
+    )
+    number, harmless = (
+        asked(Signals(sensitivity="public"), text) for text in ("Her number is 19811218-9876.", "Hello")
+    )
+    mixed = dataclasses.replace(number, canonical=harmless.canonical)
+    with pytest.raises(GuardError, match="was taken for public, and is restricted"):
+        guard(made, mixed, Signals(sensitivity="public"), made.lanes["away"], TODAY)

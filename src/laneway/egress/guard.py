@@ -10,16 +10,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import cast
 
 import msgspec
 
 from laneway.addresses import on_this_machine
+from laneway.classify import estimate_tokens
 from laneway.classify.sensitivity import identifiers
 from laneway.errors import GuardError
 from laneway.lane import Lane
 from laneway.policy import Policy, Workload
 from laneway.request import Request
-from laneway.signals import Signals
+from laneway.signals import Latency, Signals
 
 __all__ = ["guard"]
 
@@ -46,7 +48,7 @@ def _allow(policy: Policy, request: Request, signals: Signals, lane: Lane, today
     seen = _facts(policy, request, signals, workload) if policy.limits else signals
     for limit in policy.limits:
         within = any(_within(policy, zone, lane.name, today) for zone in limit.zones)
-        if not within and limit.when.holds(seen) is not False:
+        if not within and any(limit.when.holds(facts) is not False for facts in (seen, signals)):
             raise GuardError(f"{limit.id} closes lane {lane.name} to this request")
 
 
@@ -67,6 +69,7 @@ def _granted(policy: Policy, data_class: str, lane: str, today: datetime.date) -
     return True
 
 
+@lru_cache(4096)
 def _within(policy: Policy, zone: str, lane: str, today: datetime.date) -> bool:
     return policy.zones[zone].lacks(policy.lanes[lane], today, policy.fresh_days) is None
 
@@ -87,8 +90,9 @@ def _floors(policy: Policy, request: Request, workload: Workload | None) -> Iter
         yield floor
     if request.unreadable:
         yield policy.detect.unreadable
+    leaving = msgspec.json.encode(request.body).decode()  # not `canonical`, which is what was read and does not leave
     try:
-        found = identifiers(request.canonical, request.body)
+        found = identifiers(leaving, request.body)
     except ValueError:  # it could not be read to its end
         yield policy.strictest
         return
@@ -97,10 +101,23 @@ def _floors(policy: Policy, request: Request, workload: Workload | None) -> Iter
 
 
 def _facts(policy: Policy, request: Request, signals: Signals, workload: Workload | None) -> Signals:
-    """`signals` with what the client itself said of its team, its region and the policy's own facts."""
-    said = {name: request.labels.get(f"fact-{name.lower()}") for name in policy.facts}
+    """`signals` with what the client said and sent in their place. Only the difficulty, an estimate, is not made again."""
+    labels, otherwise = request.labels, policy.unlabelled
+    said = {name: labels.get(f"fact-{name.lower()}") for name in policy.facts}
     declared = {name: value if policy.facts[name].values else float(value) for name, value in said.items() if value}
-    return msgspec.structs.replace(
-        signals, workload=workload and workload.name, team=request.labels.get("team"),
-        region=request.labels.get("region"), declared=declared,
-    )  # fmt: skip
+    stakes = (workload and workload.stakes) or otherwise.stakes
+    limit = otherwise.ceiling if workload is None or workload.ceiling is None else workload.ceiling
+    ceilings = [amount for amount in (limit, labels.get("ceiling")) if amount is not None]
+    return Signals(
+        sensitivity=signals.sensitivity,
+        difficulty=signals.difficulty,
+        stakes="high" if labels.get("stakes") == "high" else stakes,
+        latency=cast(Latency, labels.get("latency")) or (workload and workload.latency) or otherwise.latency,
+        ceiling=min(map(float, ceilings), default=None),
+        tokens=max(signals.tokens, estimate_tokens(request.canonical)),
+        needs=(*signals.needs, *request.needs),
+        workload=workload and workload.name,
+        team=labels.get("team"),
+        region=labels.get("region"),
+        declared=declared,
+    )
