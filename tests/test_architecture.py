@@ -64,6 +64,7 @@ LAYERS = """
     providers.scripted.__main__ providers.wait providers.line providers.http
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store
     breaker slots traffic
+    aside
     serve
     judge
     gateway
@@ -233,7 +234,7 @@ def public_names(module: str) -> set[str]:
 
 
 def _type_variable(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and ast.unparse(value.func).endswith(("TypeVar", "ParamSpec"))
+    return isinstance(value, ast.Call) and ast.unparse(value.func).endswith(("TypeVar", "TypeVarTuple", "ParamSpec"))
 
 
 def exported(module: str) -> set[str]:

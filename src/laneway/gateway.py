@@ -13,12 +13,12 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from laneway.aside import aside
 from laneway.classify import classify
 from laneway.clock import today
 from laneway.decide import decide
@@ -43,8 +43,6 @@ KEEP_ALIVE = 5.0
 """Seconds between the comments that keep a held-back stream open."""
 
 _log = logging.getLogger("laneway")
-_LONG = 32_768
-"""Bytes of a body above which the worst text takes longer to classify than others should wait."""
 
 
 class Stopped(LanewayError):
@@ -88,8 +86,6 @@ class Gateway:
         self.traffic = Traffic()
         self.classify, self.today = classify, today
         self.others: dict[str, str] = {}
-        # One thread: more of them would only take turns from the one that serves everybody else.
-        self._reader = ThreadPoolExecutor(1, "laneway-classify")
 
     async def chat(self, body: bytes, headers: Mapping[str, str], client: Receiver) -> None:
         """One chat completion. Raises RequestError, Stopped or LogError where there is no answer to give."""
@@ -97,7 +93,7 @@ class Gateway:
         policy, provider, closed = self.active
         request = openai.read(body, headers)
         check_schema(request)
-        ask, signals = await self._classify(policy, request, len(body))
+        ask, signals = await aside(len(body), self.classify, policy, request)
         facts = Facts(today=self.today(), closed=dict(closed))
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
@@ -141,12 +137,6 @@ class Gateway:
         if client.started and not got.released:  # keep-alive began the response, so comments stand in for headers
             data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
         await client.finish(data, headers, stream=request.stream)
-
-    async def _classify(self, policy: Policy, request: Request, size: int) -> tuple[Ask, Signals]:
-        """A long text is read aside, so that nobody else waits for it."""
-        if size <= _LONG:
-            return self.classify(policy, request)
-        return await asyncio.get_running_loop().run_in_executor(self._reader, self.classify, policy, request)
 
     async def _escalate(self, run: Run, weak: Got, verdict: Verdict, target: str) -> tuple[Got, Verdict]:
         """One stronger lane redoes a weak answer; where it fails, the weak answer ends as the policy says."""

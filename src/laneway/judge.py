@@ -12,6 +12,7 @@ from dataclasses import replace
 import msgspec
 
 from laneway.answer import Answer
+from laneway.aside import aside
 from laneway.classify import raised
 from laneway.decide import decide
 from laneway.decision import Route
@@ -54,7 +55,8 @@ async def _approved(run: Run, got: Got, log: Log) -> bool:
     if run.request.unreadable or not _MEDIA.isdisjoint(run.request.needs):
         return False  # a judge reads text alone
     question = _question(run.request, got.answer)
-    policy, signals = run.policy, raised(run.policy, run.signals, question)
+    policy = run.policy
+    signals = await aside(len(question.canonical), raised, policy, run.signals, question)
     again = decide(policy, run.opening.ask, signals, run.opening.facts)
     left = again.judge if isinstance(again, Route) else ()
     author = policy.lanes[got.lane]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from laneway.answer import Answer
+from laneway.aside import aside
 from laneway.decide import DEFAULT_OUTPUT, affordable
 from laneway.decision import Route
 from laneway.egress import guard
@@ -155,7 +156,8 @@ async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, *, alone
 async def _made(call: _Call, cause: str, log: Log, *, share: float) -> Got:
     """The call as it was answered, in a `share` of the time that is left: guarded, and on record before and after."""
     run, lane = call.run, call.lane
-    guard(run.policy, call.request, call.signals, lane, run.opening.facts.today)
+    size, today = len(call.request.canonical), run.opening.facts.today
+    await aside(size, guard, run.policy, call.request, call.signals, lane, today)
     try:
         call.passage = await run.traffic.of(lane).enter(_patience(run))
     except LaneError as error:

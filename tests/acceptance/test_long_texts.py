@@ -70,3 +70,19 @@ def test_a_long_ordinary_text_is_read_as_a_short_one_is(tmp_path: Path) -> None:
             assert b.story().opening.signals.sensitivity == "restricted"
 
     run(test)
+
+
+@pytest.mark.parametrize(("model", "more"), [("lane/premium", ""), ("auto", "\n  judge: safest")])
+def test_reading_once_more_before_a_call_holds_nobody_up(tmp_path: Path, model: str, more: str) -> None:
+    """What the guard and a judge's question cost is paid aside too, where the text may leave."""
+
+    async def test() -> None:
+        async with bench(tmp_path, total="60s", more_gate=more) as b:
+            text, headers = NEAR * 320_000, {"laneway-sensitivity": "public"}
+            long = asyncio.ensure_future(b.ask(text, headers, model=model))
+            gap = await _longest_gap(long)
+            assert (await long).status == 200
+            assert b.premium.requests > 0
+            assert gap < 1
+
+    run(test)

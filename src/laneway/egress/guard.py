@@ -101,22 +101,21 @@ def _floors(policy: Policy, request: Request, workload: Workload | None) -> Iter
 
 
 def _facts(policy: Policy, request: Request, signals: Signals, workload: Workload | None) -> Signals:
-    """`signals` with what the client said and sent in their place. Only the difficulty, an estimate, is not made again."""
-    labels, otherwise = request.labels, policy.unlabelled
+    """`signals` with what the client said and sent in their place; the difficulty, an estimate, is not made again."""
+    labels, kind = request.labels, workload or Workload(name="")
     said = {name: labels.get(f"fact-{name.lower()}") for name in policy.facts}
     declared = {name: value if policy.facts[name].values else float(value) for name, value in said.items() if value}
-    stakes = (workload and workload.stakes) or otherwise.stakes
-    limit = otherwise.ceiling if workload is None or workload.ceiling is None else workload.ceiling
+    limit = policy.unlabelled.ceiling if kind.ceiling is None else kind.ceiling
     ceilings = [amount for amount in (limit, labels.get("ceiling")) if amount is not None]
     return Signals(
         sensitivity=signals.sensitivity,
         difficulty=signals.difficulty,
-        stakes="high" if labels.get("stakes") == "high" else stakes,
-        latency=cast(Latency, labels.get("latency")) or (workload and workload.latency) or otherwise.latency,
+        stakes="high" if labels.get("stakes") == "high" else kind.stakes or policy.unlabelled.stakes,
+        latency=cast(Latency | None, labels.get("latency")) or kind.latency or policy.unlabelled.latency,
         ceiling=min(map(float, ceilings), default=None),
         tokens=max(signals.tokens, estimate_tokens(request.canonical)),
         needs=(*signals.needs, *request.needs),
-        workload=workload and workload.name,
+        workload=kind.name or None,
         team=labels.get("team"),
         region=labels.get("region"),
         declared=declared,
