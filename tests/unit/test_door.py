@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -20,8 +21,8 @@ from tests.test_architecture import modules
 
 from laneway.egress import Door, reach_of
 from laneway.egress.door import PINNED_SECONDS
-from laneway.errors import LaneError
-from laneway.lane import Kind, Lane
+from laneway.errors import GuardError, LaneError
+from laneway.lane import Kind, Lane, Proxy
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
@@ -152,6 +153,93 @@ def test_no_spelling_of_this_machine_is_the_internet(host: str) -> None:
     assert uvloop.run(asyncio.wait_for(main(), 20)) in ("forbidden-address", "unreachable")
 
 
+@pytest.mark.parametrize("change", [{"url": "http://127.0.0.1:9/other"}, {"model": "n"}, {"key": "env:OTHER"}])
+def test_a_lane_that_is_another_here_is_not_called(change: dict[str, Any]) -> None:
+    """A lane of the same name that leads elsewhere, speaks for another model or has another key gets nothing."""
+
+    async def main() -> int:
+        async with ScriptedLane() as server:
+            lane = lane_of("local", server.url)
+            provider = HttpProvider({"far": lane}, {"OTHER": "k"})
+            with pytest.raises(GuardError, match="lane far is called by another address, model or key"):
+                await call(provider, dataclasses.replace(lane, **change))
+            assert await call(provider, dataclasses.replace(lane)) == "200"
+            await provider.close()
+            return server.requests
+
+    assert uvloop.run(asyncio.wait_for(main(), 20)) == 1
+
+
+def test_a_lane_of_others_is_behind_no_socket_of_this_machine(tmp_path: Path) -> None:
+    """A Unix socket is this machine, whatever its lane says; one that may be anywhere may be there."""
+
+    async def main() -> list[str]:
+        path, found = str(tmp_path / "m.sock"), list[str]()
+        async with ScriptedLane(path=path) as server:
+            kinds: tuple[Kind, ...] = ("premium", "managed-open", "private", "local")
+            lanes = [lane_of(kind, f"unix:{path}/v1") for kind in kinds]
+            for lane in (*lanes, lane_of("premium", f"unix:{path}/v1", private_address=True)):
+                provider = HttpProvider({"far": lane}, {})
+                found.append(await call(provider, lane))
+                await provider.close()
+            assert server.requests == 3
+        return found
+
+    assert uvloop.run(asyncio.wait_for(main(), 20)) == ["forbidden-address"] * 2 + ["200"] * 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "localhost", "2130706433", "0x7f.1", "１２７.0.0.1", "169.254.169.254",
+                                  "[::ffff:a00:1]", "127。0。0。1", "localhost."])  # fmt: skip
+def test_no_proxy_is_asked_for_an_address_inside(host: str) -> None:
+    """A proxy looks names up; an address that no lane of its kind may have is not even told to it."""
+
+    async def main() -> str:
+        greeted = 0
+
+        async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal greeted
+            greeted += 1
+            writer.close()
+
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as proxy:
+            port = proxy.sockets[0].getsockname()[1]
+            lane = lane_of("premium", f"https://{host}/v1", proxy=Proxy("127.0.0.1", port))
+            code = await call(HttpProvider({"far": lane}, {}, ("127.0.0.0/8",)), lane)
+            by_name = lane_of("premium", "https://lane.example/v1", proxy=Proxy("127.0.0.1", port))
+            assert await call(HttpProvider({"far": by_name}, {}, ("127.0.0.0/8",)), by_name) == "proxy"
+            assert greeted == 1
+            return code
+
+    assert uvloop.run(asyncio.wait_for(main(), 20)) == "forbidden-address"
+
+
+def test_a_name_is_looked_up_once_for_all_who_wait() -> None:
+    """However many calls wait for it, and however many of them give up, a silent name server is asked once."""
+
+    async def main() -> int:
+        asked, answer = 0, asyncio.get_running_loop().create_future()
+
+        async def silent(host: str, port: int) -> list[str]:  # a Resolve's shape
+            nonlocal asked
+            asked += 1
+            return [await answer]
+
+        async with ScriptedLane() as server:
+            lane = lane_of("private", f"http://lane.example:{server.url.rpartition(':')[2]}")
+            provider = HttpProvider({"far": lane}, {}, ("127.0.0.0/8",), Door(silent))
+            calls = [asyncio.ensure_future(call(provider, lane)) for _ in range(8)]
+            while not asked:
+                await asyncio.sleep(0)
+            calls[0].cancel()
+            await asyncio.wait([calls[0]])
+            answer.set_result("127.0.0.1")
+            assert await asyncio.gather(*calls[1:]) == ["200"] * 7
+            await provider.close()
+        return asked
+
+    assert uvloop.run(asyncio.wait_for(main(), 20)) == 1
+
+
 def test_private_lanes_by_name_load() -> None:
     """The loader takes a name for a private lane, and still refuses an address outside the networks."""
     assert full().lanes["rack"].kind == "private"
@@ -161,37 +249,60 @@ def test_private_lanes_by_name_load() -> None:
 
 # nothing else opens a socket
 
-OPENERS = {"socket", "ssl", "http", "urllib", "aiohttp", "httpx", "requests", "ftplib", "smtplib", "telnetlib",
-           "subprocess", "uvicorn", "multiprocessing", "xmlrpc", "websockets"}  # fmt: skip
+OPENERS = {"socket", "_socket", "ssl", "http", "urllib", "aiohttp", "httpx", "requests", "ftplib", "smtplib", "telnetlib",
+           "poplib", "imaplib", "nntplib", "subprocess", "uvicorn", "uvloop", "multiprocessing", "xmlrpc", "websockets",
+           "pty", "ctypes", "webbrowser", "socketserver", "runpy"}  # fmt: skip
+CALLS = {"create_connection", "create_unix_connection", "open_connection", "open_unix_connection", "sock_connect",
+         "create_datagram_endpoint", "connect_ex", "create_subprocess_exec", "create_subprocess_shell", "system", "popen",
+         "sendto", "sendmsg", "getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "subprocess_exec",
+         "subprocess_shell", "posix_spawn", "posix_spawnp", "execv", "execve", "execvp", "execl", "spawnv", "spawnl", "fork",
+         "forkpty", "import_module"}  # fmt: skip
+BUILT_IN = {"__import__", "exec", "eval"}
 MAY = {
-    "egress.door": {"socket", "ssl"},
+    "egress.door": {"socket", "ssl", "create_connection", "create_unix_connection", "getaddrinfo"},
     "addresses": {"socket"},  # inet_aton, which reads the old spellings of an address and connects to nothing
     "providers.line": {"ssl"},
     "providers.http": {"ssl"},
-    "server.app": {"socket", "uvicorn"},
+    "server.app": {"socket", "uvicorn", "uvloop"},
     "cli.lanes": {"urllib"},  # asks the server on this machine
     "cli.init": {"http"},  # looks for a local server
-    "evidence.sandbox": {"subprocess"},  # code that is graded, shut in by the kernel
     "cli.diff": {"subprocess"},  # git, for `REV:path`
+    "evidence.sandbox": {"subprocess"},  # code that is graded, shut in by the kernel
+    "evidence.sandbox.inside": {"ctypes", "system", "exec"},  # the child that shuts itself in
 }
-"""Modules that may name what could open a connection. `providers.scripted` and `demo` are servers and clients of tests."""
-CALLS = {"create_connection", "create_unix_connection", "open_connection", "open_unix_connection", "sock_connect",
-         "create_datagram_endpoint", "connect_ex", "create_subprocess_exec", "create_subprocess_shell", "system", "popen",
-         "sendto", "getaddrinfo", "gethostbyname"}  # fmt: skip
+"""Who may name what could open a connection. `providers.scripted` and `demo` are servers and clients of tests."""
+
+
+def named(source: str) -> set[str]:
+    """What a source names that could open a connection, look a name up, or start what does."""
+    nodes = list(ast.walk(ast.parse(source)))
+    modules = {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+    modules |= {f"{n.module}" for n in nodes if isinstance(n, ast.ImportFrom)} - {"urllib.parse"}
+    names = {alias.name for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names}
+    names |= {n.id for n in nodes if isinstance(n, ast.Name)}
+    called = (names | {n.attr for n in nodes if isinstance(n, ast.Attribute)}) & CALLS
+    return {module.partition(".")[0] for module in modules} & OPENERS | called | names & BUILT_IN
 
 
 def test_no_other_module_could_open_a_connection() -> None:
     """Only the door names what connects or looks names up; the server listens, and `laneway lanes` asks the server."""
-    for module, path in modules().items():
-        if module.startswith(("providers.scripted", "demo")):
-            continue
-        tree = ast.parse(path.read_text("utf-8"))
-        imported = {a.name.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-        imported |= {str(n.module).partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)
-                     if n.module != "urllib.parse"}  # fmt: skip
-        assert imported & OPENERS <= MAY.get(module, set()), module
-        called = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} & CALLS
-        assert not called or module == "egress.door", (module, called)
+    every = {m: named(path.read_text("utf-8")) for m, path in modules().items()}
+    ours = {m: found for m, found in every.items() if found and not m.startswith(("providers.scripted", "demo"))}
+    assert ours == MAY
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import socket", "from socket import socket", "import http.client", "from urllib import request", "import os\nos.popen('')",
+        "import asyncio\nasyncio.open_connection('h', 1)", "from asyncio import open_connection as o", "loop.sock_connect(s, a)",
+        "from os import system", "__import__('socket')", "import importlib\nimportlib.import_module('socket')", "exec('')",
+        "def f():\n    import aiohttp", "import _socket", "loop.subprocess_exec", "loop.create_datagram_endpoint",
+    ],
+)  # fmt: skip
+def test_a_planted_way_out_is_named(source: str) -> None:
+    """What looks for them finds them, however they are imported."""
+    assert named(source)
 
 
 AUDITED = """
@@ -201,8 +312,8 @@ events = open(sys.argv.pop(1), "a", buffering=1)
 def seen(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen", "os.system"):
         where = {frame.filename.rpartition("laneway/")[2] for frame in traceback.extract_stack()}
-        what = args[1] if event == "socket.connect" else args[0]
-        print(event, what, "egress/door.py" in where, sep="|", file=events)
+        what = args[1] if event in ("socket.connect", "socket.sendto") else args[:2]
+        print(event, repr(what), "egress/door.py" in where, sep="|", file=events)
 
 sys.addaudithook(seen)
 PLANTED
@@ -210,24 +321,51 @@ from laneway.cli import main
 main()
 """
 PLANTED = """
-import laneway.serve as planted, socket
+import asyncio, laneway.serve as planted, socket
+from laneway.egress import Door, Reach
 guard = planted.guard
 def leaky(policy, request, signals, lane, today):
-    socket.create_connection(("127.0.0.1", int(lane.url.rpartition(":")[2].removesuffix("/v1")))).close()
+    port = int(lane.url.rpartition(":")[2].removesuffix("/v1"))
+    try:
+        WAY
+    except OSError:
+        pass
     guard(policy, request, signals, lane, today)
 planted.guard = leaky
 """
+WAYS = {
+    "": "",
+    "around the door": "socket.create_connection(('127.0.0.1', port)).close()",
+    "by a look-up": "socket.getaddrinfo('192.0.2.7', 443, flags=socket.AI_NUMERICHOST)",
+    "by a datagram": "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', port))",
+    "by a process": "__import__('os').system('true')",
+    "through the door elsewhere": (
+        "planted.leak = asyncio.ensure_future(Door().open(asyncio.Protocol, '127.0.0.1', 9, Reach('any'), None))"
+    ),
+}
 
 
-@pytest.mark.parametrize("planted", [False, True])
-def test_a_serving_process_connects_through_the_door_alone(tmp_path: Path, planted: bool) -> None:
-    """An audit of the interpreter's own events, under traffic: none but the door's; a planted way around it is seen."""
+def strayed(line: str, ports: set[int]) -> bool:
+    """Whether an event is none that the door causes on the way to a lane: a lane's host looked up, its port connected."""
+    event, what, by_door = line.split("|")
+    if event == "socket.getaddrinfo":  # in a thread of its own, where the door is not to be seen
+        host, port = ast.literal_eval(what)
+        return host not in (b"127.0.0.1", "127.0.0.1") or port not in ports
+    if event != "socket.connect" or by_door != "True":
+        return True
+    host, port = ast.literal_eval(what)
+    return host != "127.0.0.1" or port not in ports
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_serving_process_connects_through_the_door_alone(tmp_path: Path, way: str) -> None:
+    """An audit of the interpreter's own events, under traffic: the door's to the lanes and none else; planted ones are seen."""
     # uvloop's connections raise no event, so the audited server runs on asyncio's own loop.
     script, events = tmp_path / "audited.py", tmp_path / "events"
     plain = "import asyncio, uvloop\nuvloop.run = asyncio.run\n"
-    script.write_text(AUDITED.replace("PLANTED", plain + PLANTED * planted))
+    script.write_text(AUDITED.replace("PLANTED", plain + (PLANTED.replace("WAY", WAYS[way]) if way else "")))
 
-    async def main() -> None:
+    async def main() -> set[int]:
         async with ScriptedLane() as home, ScriptedLane() as premium:
             policy = tmp_path / "laneway.yaml"
             policy.write_text(policy_text(home.url, premium.url))
@@ -252,10 +390,10 @@ def test_a_serving_process_connects_through_the_door_alone(tmp_path: Path, plant
             server.send_signal(signal.SIGTERM)
             await asyncio.wait_for(server.wait(), 20)
             assert home.requests + premium.requests >= 2
+            return {int(lane.url.rpartition(":")[2].removesuffix("/v1")) for lane in (home, premium)}
 
-    uvloop.run(asyncio.wait_for(main(), 60))
-    seen = [line.split("|") for line in events.read_text().splitlines()]
-    connects = [line for line in seen if line[0] == "socket.connect"]
-    assert connects
-    around = [line for line in seen if line[2] != "True" and line[0] != "socket.getaddrinfo"]
-    assert bool(around) is planted, around
+    ports = uvloop.run(asyncio.wait_for(main(), 60))
+    seen = events.read_text().splitlines()
+    assert any(line.startswith("socket.connect") for line in seen)
+    astray = [line for line in seen if strayed(line, ports)]
+    assert bool(astray) is bool(way), astray

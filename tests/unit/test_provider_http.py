@@ -11,6 +11,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -288,6 +289,32 @@ def test_only_our_own_headers_go_out() -> None:
     assert (first.headers["accept"], second.headers["accept"]) == ("application/json", "text/event-stream")
     assert "authorization" not in second.headers
     assert (first.method, first.path, first.raw) == ("POST", "/v1/chat/completions", body_of(stream=False))
+
+
+def test_no_cookie_is_kept() -> None:
+    """What a lane asks us to remember is forgotten, on the same connection and on the next."""
+    body, heads = body_of(stream=False), list[bytes]()
+
+    async def baker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+                await reader.readexactly(len(body))
+                writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: session=s; Path=/\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(baker, "127.0.0.1", 0) as server:
+            lane = lane_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+            provider = provider_of(lane)
+            for _ in range(2):
+                assert (await ask(provider, lane, body)).status == 200
+            await provider.close()
+            assert (await ask_once(lane)).status == 200
+
+    run(main())
+    assert len(heads) == 3
+    assert not any(b"cookie" in head.lower() for head in heads)
 
 
 def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

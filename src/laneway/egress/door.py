@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple, TypeVar, cast
 
-from laneway.addresses import external
+from laneway.addresses import external, is_private
 from laneway.lane import Lane
 
 __all__ = ["PINNED_SECONDS", "Door", "NoEntry", "NotLetThrough", "Reach", "Resolve", "Through", "reach_of"]
@@ -27,6 +27,8 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 """A host and a port in, its addresses out. Raises OSError where it has none."""
 
 _HEAD_BYTES = 2**14
+
+_Wanted = tuple[str, int, "Reach"]
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -82,7 +84,8 @@ class Door:
 
     def __init__(self, resolve: Resolve | None = None) -> None:
         self._resolve = resolve or _system
-        self._pinned: dict[tuple[str, int, Reach], tuple[float, list[str]]] = {}
+        self._pinned: dict[_Wanted, tuple[float, list[str]]] = {}
+        self._looking: dict[_Wanted, asyncio.Task[list[str]]] = {}
 
     async def open(self, made: Callable[[], P], host: str, port: int, reach: Reach, trust: ssl.SSLContext | None) -> P:
         """A connection to `host`, which proves to be the host by `trust`. Raises NoEntry, OSError."""
@@ -100,12 +103,15 @@ class Door:
         raise failed
 
     async def open_through(
-        self, made: Callable[[], P], host: str, port: int, proxy: Through, trust: ssl.SSLContext
+        self, made: Callable[[], P], host: str, port: int, reach: Reach, proxy: Through, trust: ssl.SSLContext
     ) -> P:
         """A connection to `host` through a proxy, which looks the name up and sees no more than that name.
 
-        Raises NoEntry for the proxy's own address, NotLetThrough, OSError.
+        Raises NoEntry for the proxy's own address, or for a host that is itself one outside `reach`; NotLetThrough,
+        OSError.
         """
+        if reach.kind != "any" and is_private(host):
+            raise NoEntry
         loop = asyncio.get_running_loop()
         reader, protocol = await self.open(lambda: _Reading(loop), proxy.host, proxy.port, proxy.reach, None), made()
         transport = reader.transport
@@ -123,23 +129,36 @@ class Door:
         protocol.connection_made(secure)
         return protocol
 
-    async def open_socket(self, made: Callable[[], P], path: str) -> P:
-        """A connection to a Unix socket, which is on this machine by its nature. Raises OSError."""
+    async def open_socket(self, made: Callable[[], P], path: str, reach: Reach) -> P:
+        """A connection to a Unix socket, which is on this machine by its nature. Raises NoEntry, OSError."""
+        if reach.kind == "internet":
+            raise NoEntry
         _, line = await asyncio.get_running_loop().create_unix_connection(made, path)
         return line
 
     async def _judged(self, host: str, port: int, reach: Reach) -> list[str]:
         """The addresses of `host`, each of them one that `reach` holds."""
-        key, now = (host, port, reach), time.monotonic()
-        known = self._pinned.get(key)
+        wanted, now = (host, port, reach), time.monotonic()
+        known = self._pinned.get(wanted)
         if known is not None and known[0] > now:
             return known[1]
-        self._pinned.pop(key, None)
-        addresses = await self._resolve(host, port)
+        self._pinned.pop(wanted, None)
+        addresses = await self._found(wanted)
         if not addresses or not all(map(reach.holds, addresses)):
             raise NoEntry
-        self._pinned[key] = now + PINNED_SECONDS, addresses
+        self._pinned[wanted] = now + PINNED_SECONDS, addresses
         return addresses
+
+    async def _found(self, wanted: _Wanted) -> list[str]:
+        """The addresses of a host. Who asks while it is looked up waits for the same answer, as the system looks up
+        few names at once, and one whose servers are silent must not keep the others waiting."""
+        looking = self._looking.get(wanted)
+        if looking is None:
+            looking = asyncio.ensure_future(self._resolve(*wanted[:2]))
+            self._looking[wanted] = looking
+            looking.add_done_callback(lambda _: self._looking.pop(wanted))
+            looking.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask
+        return await asyncio.shield(looking)
 
 
 class _Reading(asyncio.Protocol):

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from laneway.egress import Door, Reach, Through, reach_of
-from laneway.errors import LaneError
+from laneway.errors import GuardError, LaneError
 from laneway.lane import Lane
 from laneway.providers.line import Failed, Line, Lines, Place
 from laneway.providers.wait import retry_after
@@ -51,6 +51,7 @@ class HttpProvider:
         door: Door | None = None,
     ) -> None:  # fmt: skip
         self.closed: dict[str, str] = {}
+        self._lanes = dict(lanes)
         self._targets: dict[str, _Target | None] = {}
         self._lines = Lines(door or Door())
         for name, lane in lanes.items():
@@ -70,7 +71,13 @@ class HttpProvider:
         return other
 
     def call(self, lane: Lane, body: bytes, *, stream: bool) -> AbstractAsyncContextManager[HttpReply]:
-        """Send `body` to `lane`; entering waits for the answer's head and raises LaneError without one."""
+        """Send `body` to `lane`; entering waits for the answer's head and raises LaneError without one.
+
+        GuardError where a lane of that name would be called here that is not the same one.
+        """
+        known = self._lanes.get(lane.name, lane)
+        if known is not lane and known != lane:
+            raise GuardError(f"lane {lane.name} is called by another address, model or key than was let through")
         return _Call(self, lane.name, body, stream=stream)
 
     async def close(self) -> None:

@@ -245,9 +245,11 @@ class Lines:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 if place.socket is not None:
-                    line = await self._door.open_socket(made, place.socket)
+                    line = await self._door.open_socket(made, place.socket, place.reach)
                 elif place.proxy is not None and place.trust is not None:
-                    line = await self._door.open_through(made, place.host, place.port, place.proxy, place.trust)
+                    line = await self._door.open_through(
+                        made, place.host, place.port, place.reach, place.proxy, place.trust
+                    )
                 else:
                     line = await self._door.open(made, place.host, place.port, place.reach, place.trust)
         except TimeoutError as error:
