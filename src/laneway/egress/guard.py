@@ -25,6 +25,8 @@ from laneway.signals import Latency, Signals
 
 __all__ = ["guard"]
 
+_NO_WORKLOAD = Workload(name="")
+
 
 def guard(policy: Policy, request: Request, signals: Signals, lane: Lane, today: datetime.date) -> None:
     """Raise GuardError unless `request`, which was taken for what `signals` say, may go to `lane` today."""
@@ -102,7 +104,7 @@ def _floors(policy: Policy, request: Request, workload: Workload | None) -> Iter
 
 def _facts(policy: Policy, request: Request, signals: Signals, workload: Workload | None) -> Signals:
     """`signals` with what the client said and sent in their place; the difficulty, an estimate, is not made again."""
-    labels, kind = request.labels, workload or Workload(name="")
+    labels, kind = request.labels, workload or _NO_WORKLOAD
     said = {name: labels.get(f"fact-{name.lower()}") for name in policy.facts}
     declared = {name: value if policy.facts[name].values else float(value) for name, value in said.items() if value}
     limit = policy.unlabelled.ceiling if kind.ceiling is None else kind.ceiling
