@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from laneway.cli import main
 from laneway.policy import Policy
 from laneway.policy_file import parse
 from laneway.proof.finding import Finding
+from laneway.proof.oracle import choose
 from laneway.proof.verify import verify
+from laneway.repair import mended
 from laneway.repair.edits import Repair, applied, diff, place
 from laneway.repair.mended import repaired
 from laneway.wall import walled
@@ -204,15 +207,47 @@ def test_a_finding_fits_a_small_terminal(tmp_path: Path) -> None:
     assert max(map(len, told)) <= 80
 
 
+def _without_home(made: Policy) -> int:
+    """How many cases fail, of one: restricted data may use home."""
+    return "home" not in walled(made, TODAY)["restricted"].admitted
+
+
 def test_a_zone_that_lost_its_own_lane_gets_it_back_where_cases_ask_for_it() -> None:
     """Taking the stranger out of a zone leaves it empty; naming the lanes that the property allows keeps the cases."""
     text = changed("ours: {kind: local}", "ours: {kind: premium}", SMALL) + NEVER
     policy = parse(text, "p.yaml")
-
-    def failing(made: Policy) -> int:
-        return "home" not in walled(made, TODAY)["restricted"].admitted
-
-    report = repaired(policy, verify(policy, TODAY), TODAY, failing=failing)
+    report = repaired(policy, verify(policy, TODAY), TODAY, failing=_without_home)
     first = next(e for e in report.errors if e.code == "must-broken").repairs[0]
     assert not first.safe
     assert "+ ours: {lanes: [home]}" in diff(text, first.edits)
+
+
+def test_a_safe_repair_is_offered_where_those_that_keep_the_cases_open_something(tmp_path: Path) -> None:
+    """Two changes that give a class its lane back rank first; the best that only closes is not lost to `--fix`."""
+    text = changed("ours: {kind: local}", "ours: {kind: premium}\n  mine: {kind: local}", SMALL) + NEVER
+    policy = parse(text, "p.yaml")
+    report = repaired(policy, verify(policy, TODAY), TODAY, failing=_without_home)
+    first, second = next(e for e in report.errors if e.code == "must-broken").repairs
+    assert first.says == "give the row the zones that hold no such lane"
+    assert [first.safe, second.safe] == [False, True]
+    assert not _without_home(parse(applied(text, first.edits)))
+    (tmp_path / "cases.yaml").write_text(
+        "cases:\n  - {says: Ours answer., given: {sensitivity: restricted}, expect: {lanes: [home]}}\n"
+    )
+    code, output, after = run(tmp_path, text, "--fix")
+    assert (code, "zones: []" in after) == (0, True), output
+
+
+def test_what_only_closes_comes_before_what_opens_where_nobody_counts_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By z3 no change is counted: of two that mend as much the one that lets no request gain a lane is first."""
+    rack = '  rack: {kind: local, provider: openai, url: "http://127.0.0.1:2/v1", model: r, price: 1}\n'
+    text = SMALL.replace("strength: [home, away]\n", f"{rack}strength: [home, rack, away]\n")
+    text = text.replace("lanes: [home, away]", "lanes: [home, rack, away]")
+    text = changed("zones:\n", "zones:\n  wide: {lanes: [home, away]}\n", text)
+    text = changed("zones: [ours], says", "zones: [wide], says", text) + NEVER
+    policy = parse(text, "p.yaml")
+    monkeypatch.setattr(mended, "choose", partial(choose, most=0))
+    report = repaired(policy, verify(policy, TODAY), TODAY, failing=_without_home)
+    (error,) = report.errors
+    assert error.repairs[0].safe
+    assert not _without_home(parse(applied(text, error.repairs[0].edits)))

@@ -1,9 +1,10 @@
 """mended: errors in, the same with changes that were proved to mend them out.
 
 Each candidate is applied to the text, read again and proved again: the error is gone, no other appears, and the
-caller's own cases do not fail where they passed. Of several the one comes first that mends most and changes least.
-A repair is safe where it was meant to close, no request reaches a lane that it did not reach, none that was held
-goes free, and no sentence is gone.
+caller's own cases do not fail where they passed. Of several the one comes first that mends most, then one that
+closes, then the one that changes least; where the first is not safe, the best safe one stands beside it. A repair is
+safe where it was meant to close, no request reaches a lane that it did not reach, none that was held goes free, and
+no sentence is gone.
 """
 
 from __future__ import annotations
@@ -75,13 +76,15 @@ class _Bench:
         self._known: dict[str, _Tried | None] = {}
 
     def repairs(self, finding: Finding) -> tuple[Repair, ...]:
-        """Two candidates at most that prove themselves: those that mend most, and of those those that change least."""
+        """Two candidates at most that prove themselves, the best first; one of them is safe where any is."""
         candidates = CANDIDATES.get(finding.code)
         if finding.severity != "error" or candidates is None:
             return ()
         made = list(islice(self._proved(finding, candidates), _MOST if finding.code not in _RANKED else None))
         if finding.code in _RANKED:
-            made.sort(key=lambda pair: (pair[1].failing, pair[1].errors.total(), pair[1].change))
+            made.sort(key=lambda pair: (pair[1].failing, pair[1].errors.total(), not pair[1].closes, pair[1].change))
+            if made and not made[0][0].safe:  # what opens never stands in the way of `check --fix`
+                made[1:] = sorted(made[1:], key=lambda pair: not pair[0].safe)
         return tuple(repair for repair, _ in made[:_MOST])
 
     def _proved(self, finding: Finding, candidates: Candidates) -> Iterator[tuple[Repair, _Tried]]:
