@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from laneway.breaker import Breaker
+from laneway.breaker import FIRST_PAUSE, Breaker
 from laneway.errors import LaneError
 from laneway.lane import Lane
 from laneway.slots import Slots
@@ -84,8 +84,9 @@ class Flow:
 
     def wait(self) -> float:
         """Seconds until the lane may be called again as far as is known; 0 where it may be now."""
-        until = max(self.paused, self.breaker.until if self.breaker.pause else 0.0)
-        return max(until - self.clock(), 0.0)
+        now, breaker = self.clock(), self.breaker
+        found_out = now + FIRST_PAUSE if breaker.probing else breaker.until  # a probe mostly knows soon
+        return max(self.paused - now, found_out - now if breaker.pause else 0.0, 0.0)
 
     def may_retry(self) -> bool:
         """Take one retry from the budget, if there is one."""

@@ -98,6 +98,26 @@ def test_where_every_lane_is_left_alone_the_client_is_told_when_to_come_back(tmp
     run(test)
 
 
+def test_a_probe_under_way_does_not_put_others_off_for_long(tmp_path: Path) -> None:
+    """Who finds the lane being tried is told to come back in a second, and not when the probe would be given up."""
+
+    async def test() -> None:
+        async with bench(tmp_path) as b:
+            b.home.fault = "500"
+            for _ in range(TRIPS):
+                await b.ask()
+            flow = b.gateway.traffic.of(b.gateway.active.policy.lanes["home"])
+            await until("the pause is over", lambda: flow.shut() is None)
+            b.home.fault = "hang"
+            probe = asyncio.create_task(b.ask(stream=True))
+            await until("the probe is under way", lambda: flow.slots.held == 1)
+            got = await b.ask("x", RESTRICTED)
+            assert (got.status, got.headers["retry-after"]) == (503, "1")
+            probe.cancel()
+
+    run(test)
+
+
 def test_a_new_policy_does_not_forget_a_failing_lane(tmp_path: Path) -> None:
     """What is known of a lane stays, as long as its name, address and model do."""
 

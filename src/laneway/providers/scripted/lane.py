@@ -14,6 +14,8 @@ from laneway.providers.scripted.script import FAILED, Answer, Fault, Scripted, S
 
 __all__ = ["ScriptedLane"]
 
+_BACKLOG = 2048  # A thousand who connect at once are to be heard, as a real server would.
+
 
 class ScriptedLane:
     """Serves `answer` on a port of `host`, or on the Unix socket `path`, while it is entered; `tls` for https.
@@ -53,7 +55,9 @@ class ScriptedLane:
 
     async def __aenter__(self) -> ScriptedLane:
         if self._path is None:
-            self._server = await asyncio.start_server(self._serve, self._host, self._port, ssl=self._tls)
+            self._server = await asyncio.start_server(
+                self._serve, self._host, self._port, ssl=self._tls, backlog=_BACKLOG
+            )
             scheme, port = "http" if self._tls is None else "https", self._server.sockets[0].getsockname()[1]
             self.url = f"{scheme}://{self._host}:{port}/v1"
         else:
