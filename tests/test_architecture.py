@@ -44,7 +44,7 @@ LAYERS = """
     gate
     diff diff.seen diff.order diff.changed diff.compare diff.telling
     wire wire.openai_answer wire.openai_screen wire.openai
-    evidence evidence.sample
+    evidence evidence.sample evidence.ledger
     evidence.sandbox.folder evidence.sandbox.inside evidence.sandbox
     evidence.scorers.kind
     evidence.scorers.exact evidence.scorers.numeric evidence.scorers.pattern evidence.scorers.structure
