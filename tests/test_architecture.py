@@ -17,16 +17,20 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 LAYERS = """
     laneway
-    clock errors regions addresses signals facts request answer decision
+    clock errors regions addresses signals request answer decision
     lane condition
-    policy record
+    policy
+    facts
+    record
     yaml_nodes source
     seal
     grammar_lanes
     grammar
+    grammar_work
     policy_file
     starter
     wall
+    admission
     decide explain report
     repair repair.edits
     proof proof.stated proof.space proof.oracle proof.reach proof.finding
@@ -49,7 +53,7 @@ LAYERS = """
     evidence.scorers.kind
     evidence.scorers.exact evidence.scorers.numeric evidence.scorers.pattern evidence.scorers.structure
     evidence.scorers.labels evidence.scorers.quote evidence.scorers.code evidence.scorers
-    evidence.sets
+    evidence.sets evidence.basis evidence.standing
     evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
     evidence.statistics.sequence evidence.statistics.agreement
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
@@ -84,7 +88,7 @@ LAYERS = """
 """
 """Every module, each importing only from those that stand before it. A new module needs a place here."""
 
-PURE = ("decide", "wall", "condition", "lane", "explain", "report", "policy_cases")
+PURE = ("decide", "admission", "wall", "condition", "lane", "explain", "report", "policy_cases")
 IMPURE = {
     "os", "time", "random", "socket", "pathlib", "asyncio", "secrets", "io", "subprocess", "uuid", "logging",
     "threading", "sqlite3", "tempfile", "shutil", "urllib", "http",

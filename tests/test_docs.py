@@ -14,13 +14,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from laneway import __version__, grammar, grammar_lanes, policy_cases, policy_file
+from laneway import __version__, grammar, grammar_lanes, grammar_work, policy_cases, policy_file
 from laneway.cli import main
 from laneway.evidence import sets
-from laneway.evidence.sample import LANGUAGES
 from laneway.evidence.scorers import KINDS
 from laneway.evidence.sets import parse_yaml
 from laneway.policy_file import parse
+from laneway.signals import LANGUAGES
 from laneway.starter import SERVICES
 
 ROOT = Path(__file__).parent.parent
@@ -108,7 +108,7 @@ def test_examples_of_cases_hold(block: Block, tmp_path: Path) -> None:
         ("rule key", {key for keys in policy_file._RULE_KEYS.values() for key in keys}),
         ("lane key", grammar_lanes._LANE_KEYS),
         ("zone key", grammar_lanes._ZONE_KEYS),
-        ("label", policy_file._LABEL_KEYS),
+        ("label", (*grammar_work._LABEL_KEYS, *grammar_work._FILE_KEYS)),
         ("operator", (*grammar._OPS, "not", "any", "all")),
         ("ranking word", (*policy_file.RANKINGS, *policy_file._STOPS)),
         ("check", policy_file.CHECKS),

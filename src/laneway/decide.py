@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from laneway.admission import admitted
 from laneway.decision import Decision, Hold, Reason, Refuse, Route, Stop
-from laneway.facts import Facts
+from laneway.facts import Facts, Shown
 from laneway.lane import Lane, plain
-from laneway.policy import Deadline, Limit, Policy, Ranking, Rule, Waiver
+from laneway.policy import Deadline, Limit, Policy, Ranking, Rule
 from laneway.signals import Ask, Signals
 from laneway.wall import unlisted, walled
 
@@ -30,7 +31,7 @@ MIN_OUTPUT = 64
 
 def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision:
     """The policy's answer for one request. Never raises for values that the loader and classify made."""
-    standing = _standing(policy, facts.today, signals.sensitivity, signals.workload)
+    standing = _standing(policy, facts.today, signals.sensitivity, signals.workload, facts.evidence)
     open_, rejected, caps = _usable(standing, ask, signals, facts)
     route = _first_match(policy.routes, signals)
     if route is None:
@@ -58,7 +59,8 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
         on_failure=plan.on_failure,
         on_weak=policy.gate.weak_stop if policy.gate.checks else None,
         release="now",
-        evidence="waived",
+        evidence="met" if plan.lanes[0] in standing.met else "waived",
+        met=standing.met,
         first_byte=deadline.first_byte,
         total=deadline.total,
         caps=caps,
@@ -78,7 +80,7 @@ class _Standing:
     """What holds for a class and a workload all day: the lanes that the wall and the evidence rule leave.
 
     `open` is cheapest first where that does not depend on the request's length (`settled`); `caps` are the
-    lanes' own output limits; `context` is the shortest input limit among them.
+    lanes' own output limits; `context` is the shortest input limit among them. `met` are those open by evidence.
     """
 
     policy: Policy
@@ -89,14 +91,18 @@ class _Standing:
     settled: bool
     caps: dict[str, int]
     context: float
+    met: tuple[str, ...]
 
 
 @lru_cache(maxsize=1024)
-def _standing(policy: Policy, today: datetime.date, data_class: str, workload: str | None) -> _Standing:
+def _standing(
+    policy: Policy, today: datetime.date, data_class: str, workload: str | None, evidence: tuple[Shown, ...]
+) -> _Standing:
     wall = walled(policy, today).get(data_class) or unlisted(policy, data_class)
-    waivers = {name: _waiver(policy, name, workload, today) for name in wall.admitted}
-    reasons = {name: (wall.admitted[name], _waived(w, name)) for name, w in waivers.items() if w is not None}
-    unproven = (_unproven(policy, name, today) for name, waiver in waivers.items() if waiver is None)
+    shown = {one.lane: one for one in evidence}
+    serving = {n: admitted(policy, n, workload, shown.get(n), today) for n in wall.admitted}
+    reasons = {name: (wall.admitted[name], reason) for name, reason in serving.items() if reason.code != "no-evidence"}
+    unproven = (reason for reason in serving.values() if reason.code == "no-evidence")
     lanes = [policy.lanes[name] for name in reasons]
     cheap, dear = _by_cost(policy, reasons, 0), _by_cost(policy, reasons, 1 << 40)
     return _Standing(
@@ -108,6 +114,7 @@ def _standing(policy: Policy, today: datetime.date, data_class: str, workload: s
         settled=cheap == dear,
         caps={lane.name: lane.limits.output for lane in lanes if lane.limits.output is not None},
         context=min((lane.limits.context for lane in lanes if lane.limits.context is not None), default=float("inf")),
+        met=tuple(name for name, reason in serving.items() if reason.code == "evidence-met"),
     )
 
 
@@ -189,27 +196,6 @@ def _incapable(lane: Lane, signals: Signals) -> Reason | None:
         effect = f"about {signals.tokens} input tokens do not fit {lane.name}'s {lane.limits.context}"
         return Reason("context", f"lanes.{lane.name}", f"tokens={signals.tokens}", effect, "", lane.name)
     return None
-
-
-def _waiver(policy: Policy, lane: str, workload: str | None, today: datetime.date) -> Waiver | None:
-    for waiver in policy.gate.waivers:
-        concerned = waiver.workloads is None or workload in waiver.workloads
-        if concerned and lane in waiver.lanes and today <= waiver.until:
-            return waiver
-    return None
-
-
-def _waived(waiver: Waiver, lane: str) -> Reason:
-    effect = f"{lane} serves without evidence until {waiver.until}, waived by {waiver.by}"
-    return Reason("waived", waiver.id, "", effect, waiver.says, lane)
-
-
-def _unproven(policy: Policy, lane: str, today: datetime.date) -> Reason:
-    ended = [w for w in policy.gate.waivers if lane in w.lanes and w.until < today]
-    effect = f"{lane} has shown no evidence for this workload and " + (
-        f"its waiver ended on {max(w.until for w in ended)}" if ended else "nobody has waived it"
-    )
-    return Reason("no-evidence", "gate.evidence", "", effect, "", lane)
 
 
 def affordable(lane: Lane, ask: Ask, tokens: int, money: float | None) -> tuple[int | None, Reason | None]:

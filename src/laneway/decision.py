@@ -40,6 +40,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
     `on_weak` say what happens when nothing is left; `on_weak` is None where the policy checks no answer.
     `caps`: the most output tokens that the ceiling affords, by lane. `estimated_cost`: worst case of the first
     lane, in the policy's currency, None where a price is unknown. Deadlines in seconds, None for none.
+    `met`: the lanes that may serve on evidence, where others serve on a waiver; `evidence` says it of the first.
     """
 
     lanes: tuple[str, ...]
@@ -55,6 +56,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
     estimated_cost: float | None
     reasons: tuple[Reason, ...]
     rejected: tuple[Reason, ...]
+    met: tuple[str, ...] = ()
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag="hold"):

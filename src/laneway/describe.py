@@ -20,7 +20,7 @@ __all__ = ["BARE", "LABELS", "described"]
 
 BARE = b'{"model":"auto","messages":[]}'
 """The body of a request that has no text."""
-LABELS = ("sensitivity", "workload", "stakes", "latency", "ceiling", "team", "region")
+LABELS = ("sensitivity", "workload", "stakes", "latency", "ceiling", "team", "region", "language")
 """The facts that a client states, as `laneway-NAME`."""
 
 

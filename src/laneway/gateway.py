@@ -24,6 +24,7 @@ from laneway.clock import today
 from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.errors import GuardError, LaneError, LanewayError, LogError
+from laneway.evidence.standing import Standing
 from laneway.facts import Facts
 from laneway.gate import check_schema, escalation, unmended
 from laneway.judge import judged
@@ -64,11 +65,12 @@ Classify = Callable[[Policy, Request], tuple[Ask, Signals]]
 
 
 class Active(NamedTuple):
-    """What is in force: a policy, how its lanes are called, and which of them are closed, with the reason."""
+    """What is in force: a policy, how its lanes are called, which of them are closed, and what lanes have shown."""
 
     policy: Policy
     provider: Provider
     closed: Mapping[str, str] = {}
+    standing: Standing = Standing()
 
 
 class Gateway:
@@ -90,15 +92,16 @@ class Gateway:
     async def chat(self, body: bytes, headers: Mapping[str, str], client: Receiver) -> None:
         """One chat completion. Raises RequestError, Stopped or LogError where there is no answer to give."""
         started = time.monotonic()
-        policy, provider, closed = self.active
-        request = openai.read(body, headers)
+        policy, provider, closed, standing = self.active
+        request = standing.prompted(openai.read(body, headers))
         check_schema(request)
         ask, signals = await aside(len(body), self.classify, policy, request)
-        facts = Facts(today=self.today(), closed=dict(closed))
+        day = self.today()
+        facts = Facts(today=day, closed=dict(closed), evidence=standing.of(signals, day))
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
             policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,
-            stream=request.stream, prompt=self.log.commitment(body), size=len(body),
+            stream=request.stream, prompt=self.log.commitment(body), size=len(body), instructed=standing.hash(signals),
         )  # fmt: skip
         if not isinstance(decision, Route):
             raise await self._turned_away(opening, decision, started)

@@ -153,7 +153,11 @@ class Unlabelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A named kind of work and its floors and defaults; None leaves the default of `unlabelled`."""
+    """A named kind of work and its floors and defaults; None leaves the default of `unlabelled`.
+
+    `prompt` is the file of its system prompt, `evals` are those of its evaluation sets, all relative to the policy.
+    `language` is what its requests are written in where they do not say.
+    """
 
     name: str
     says: str = ""
@@ -163,6 +167,9 @@ class Workload:
     latency: Latency | None = None
     stakes: Stakes | None = None
     ceiling: float | None = None
+    prompt: str | None = None
+    language: str | None = None
+    evals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +206,8 @@ class Approval:
 class Policy:
     """The whole policy. Compared by identity.
 
-    `hash` is the SHA-256 of `text`, in hex; `meaning` that of its sentences and rules alone (see `seal`).
+    `hash` is the SHA-256 of `text`, in hex; `meaning` that of its sentences and rules alone (see `seal`). `gone` are
+    lanes that are thought away: neither a waiver nor evidence lets them serve.
     """
 
     name: str
@@ -227,6 +235,7 @@ class Policy:
     networks: tuple[str, ...] = ()
     todos: tuple[Rule, ...] = ()
     meaning: str = ""
+    gone: frozenset[str] = frozenset()
 
     @property
     def strictest(self) -> str:
@@ -245,6 +254,11 @@ class Policy:
         rules = (*self.grants, *self.limits, *self.routes, *self.fallbacks, *self.reviews, *gate.waivers)
         lanes = {f"lanes.{name}": lane.line for name, lane in self.lanes.items()}
         return {rule.id: rule.line for rule in rules} | {"gate": gate.line} | lanes
+
+    @cached_property
+    def measured(self) -> frozenset[str]:
+        """The workloads for which lanes may show evidence: those with sets, where the gate has a bar."""
+        return frozenset(w.name for w in self.workloads.values() if w.evals and self.gate.bar is not None)
 
     @property
     def fresh_days(self) -> int:

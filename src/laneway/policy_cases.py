@@ -21,7 +21,7 @@ from laneway.explain import all_lanes, kind
 from laneway.lane import exact
 from laneway.policy import Gate, Policy, Rule
 from laneway.regions import region
-from laneway.signals import DIFFICULTIES, LATENCIES, NEEDS, STAKES, Signals
+from laneway.signals import DIFFICULTIES, LANGUAGES, LATENCIES, NEEDS, STAKES, Signals
 from laneway.yaml_nodes import (
     Entries,
     Node,
@@ -51,7 +51,7 @@ _CODES = (
 ENDS = (*_STATUSES, *_CODES)
 """What a client gets: how its request ended, or the error's code (in docs/reasons.md, there with `_`)."""
 
-_CASE_KEYS = ("id", "says", "given", "request", "headers", "down", "answers", "expect")
+_CASE_KEYS = ("id", "says", "given", "request", "headers", "down", "evidence", "answers", "expect")
 _EXPECT_KEYS = ("decision", "lanes", "called", "end", "rejected", "reasons", "signals")
 _STATED = ("difficulty", "tokens", "needs")
 
@@ -61,8 +61,8 @@ class Case:
     """One request and what must come of it.
 
     `body` and `headers` are as a client would send them; `stated` is what a `bare` request, one told by its
-    facts, says in place of a text. `answers` is what lanes do when they are called. `expect` holds the keys
-    that the file states.
+    facts, says in place of a text. `evidence` are lanes that have shown enough, `answers` is what lanes do when they
+    are called. `expect` holds the keys that the file states.
     """
 
     id: str
@@ -73,6 +73,7 @@ class Case:
     bare: bool
     stated: dict[str, Any]
     down: tuple[str, ...]
+    evidence: tuple[str, ...]
     answers: dict[str, str]
     expect: dict[str, Any]
 
@@ -129,7 +130,7 @@ class _File:
             "sensitivity": one_of(policy.classes, "class"), "difficulty": one_of(DIFFICULTIES, "difficulty"),
             "stakes": one_of(STAKES, "stakes"), "latency": one_of(LATENCIES, "latency"), "ceiling": number,
             "tokens": whole, "needs": listed(one_of(NEEDS, "need")), "workload": one_of(policy.workloads, "workload"),
-            "team": text, "region": _country, "facts": self._declared,
+            "team": text, "region": _country, "language": one_of(LANGUAGES, "language"), "facts": self._declared,
         }  # fmt: skip
 
     def suite(self, root: Node) -> Suite:
@@ -159,7 +160,8 @@ class _File:
         case = Case(
             id=entries.get("id", text) or f"cases[{index}]", says=entries.need("says", text, "a case"),
             line=entries.line, body=body, headers=headers, bare=bare, stated=stated,
-            down=entries.get("down", self.lanes) or (), answers=entries.get("answers", self._answers) or {},
+            down=entries.get("down", self.lanes) or (), evidence=entries.get("evidence", self.lanes) or (),
+            answers=entries.get("answers", self._answers) or {},
             expect=entries.need("expect", self._expect, "a case"),
         )  # fmt: skip
         if case.answers and not case.served:

@@ -17,6 +17,7 @@ from laneway.condition import ALWAYS
 from laneway.errors import shown
 from laneway.grammar import Names, approval, bar, condition, currency, fact_type, network
 from laneway.grammar_lanes import lane, lane_tests, zone
+from laneway.grammar_work import unlabelled, workload
 from laneway.lane import Lane, Zone
 from laneway.policy import (
     FRESH_DAYS,
@@ -30,12 +31,10 @@ from laneway.policy import (
     Ranking,
     Review,
     Rule,
-    Unlabelled,
     Waiver,
-    Workload,
 )
 from laneway.seal import meaning
-from laneway.signals import DIFFICULTIES, LATENCIES, STAKES
+from laneway.signals import LATENCIES
 from laneway.source import read_source
 from laneway.yaml_nodes import (
     Entries,
@@ -128,6 +127,11 @@ class _File:
         networks = top.get("networks", each(network)) or ()
         approved = top.get("approved", approval)
         self._private_is_ours(networks)
+        workloads = self._named("workloads", workload(self.names))
+        gate = top.get("gate", self._gate) or Gate()
+        if gate.bar is None and any(work.evals for work in workloads.values()):
+            self.r.note(top.nodes["workloads"], "`evals` measure lanes against a bar, and the gate has none: write "
+                        "`gate: {evidence: {score: 0.85, confidence: 0.95}}`")  # fmt: skip
         return Policy(
             name=top.need("name", text, what),
             text=source,
@@ -135,16 +139,16 @@ class _File:
             file=self.r.file,
             currency=top.need("currency", currency, what),
             classes=self.names.classes,
-            unlabelled=top.need("unlabelled", self._unlabelled, what),
+            unlabelled=top.need("unlabelled", unlabelled(self.names), what),
             lanes=self.lanes,
             strength=self._strength(),
             zones=self.zones,
             grants=tuple(rule for rule in wall if isinstance(rule, Grant)),
             limits=tuple(rule for rule in wall if isinstance(rule, Limit)),
-            workloads=self._named("workloads", self._workload),
+            workloads=workloads,
             routes=self._rules("routes", self._ranking("try", ("hold", "refuse"))),
             fallbacks=self._rules("fallbacks", self._ranking("then", ("hold", "refuse"))),
-            gate=top.get("gate", self._gate) or Gate(),
+            gate=gate,
             deadlines=top.get("deadlines", self._deadlines) or {},
             reviews=self._rules("reviews", self._review),
             must=self._rules("must", self._must),
@@ -285,19 +289,6 @@ class _File:
 
     # sections
 
-    def _unlabelled(self, node: Node, reading: Reading) -> Unlabelled:
-        entries = Entries(node, reading, _LABEL_KEYS, "`unlabelled`")
-        return Unlabelled(
-            sensitivity=entries.need("sensitivity", one_of(self.names.classes, "class"), "`unlabelled`"),
-            **_labels(entries, ("auto", *DIFFICULTIES)),
-        )
-
-    def _workload(self, name: str, node: Node, reading: Reading) -> Workload:
-        entries = Entries(node, reading, (*_LABEL_KEYS, "says"), f"workload `{name}`")
-        sensitivity = entries.get("sensitivity", one_of(self.names.classes, "class"))
-        return Workload(name=name, line=entries.line, says=entries.get("says", text) or "",
-                        sensitivity=sensitivity, **_labels(entries, DIFFICULTIES))  # fmt: skip
-
     def _gate(self, node: Node, reading: Reading) -> Gate:
         entries = Entries(node, reading, ("says", "checks", "judge", "evidence", "waiver", "weak"), "`gate`")
         weak = entries.get("weak", listed(self._word(("hold", "refuse", "marked")))) or ("refuse",)
@@ -361,7 +352,6 @@ class _File:
         return Detect(identifiers={"*": self.names.classes[-1]}, unreadable=self.names.classes[-1])
 
 
-_LABEL_KEYS = ("sensitivity", "difficulty", "latency", "stakes", "ceiling")
 _RULE_KEYS = {
     "wall": ("id", "says", "when", "sensitivity", "zones"),
     "routes": ("id", "says", "when", "try"),
@@ -376,16 +366,6 @@ def _some_seconds(node: Node, reading: Reading) -> float:
     if not length:
         reading.fail(node, f"no lane can answer within `{shown(node.value)}`; leave it out for no deadline")
     return length
-
-
-def _labels(entries: Entries, difficulties: tuple[str, ...]) -> dict[str, Any]:
-    found = {
-        "difficulty": entries.get("difficulty", one_of(difficulties, "difficulty")),
-        "latency": entries.get("latency", one_of(LATENCIES, "latency")),
-        "stakes": entries.get("stakes", one_of(STAKES, "stakes")),
-        "ceiling": entries.get("ceiling", number),
-    }
-    return {key: value for key, value in found.items() if value is not None}
 
 
 def _numbered(waivers: tuple[Waiver, ...]) -> list[Waiver]:

@@ -22,7 +22,10 @@ Status = Literal["answered", "refused", "held", "failed", "cancelled", "interrup
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `decide` saw and said; enough to replay it. `prompt` is a salted hash, `size` bytes."""
+    """Everything that `decide` saw and said; enough to replay it. `prompt` is a salted hash, `size` bytes.
+
+    `instructed` is the SHA-256 of the workload's own prompt, where one was put before what the client said.
+    """
 
     policy: str
     model: str
@@ -33,6 +36,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     prompt: str
     size: int
+    instructed: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):

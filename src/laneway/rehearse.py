@@ -19,7 +19,8 @@ import msgspec
 from laneway.decide import decide
 from laneway.describe import described
 from laneway.errors import LaneError, RequestError
-from laneway.facts import Facts, down
+from laneway.evidence.standing import Standing
+from laneway.facts import Facts, down, supposed
 from laneway.gateway import Active, Gateway, Stopped
 from laneway.judge import INSTRUCTION
 from laneway.lane import Lane
@@ -55,7 +56,9 @@ def _decided(policy: Policy, case: Case, today: datetime.date) -> Seen:
         ask, signals = _asked(policy, case)
     except RequestError as error:
         return Seen(error=f"{error.code}: {error}")
-    return Seen(signals=signals, decision=decide(policy, ask, signals, Facts(today=today, closed=down(case.down))))
+    evidence = supposed(policy, signals.workload, case.evidence)
+    facts = Facts(today=today, closed=down(case.down), evidence=evidence)
+    return Seen(signals=signals, decision=decide(policy, ask, signals, facts))
 
 
 async def _served(policy: Policy, case: Case, seen: Seen, today: datetime.date, log: Log) -> Seen:
@@ -66,7 +69,8 @@ async def _served(policy: Policy, case: Case, seen: Seen, today: datetime.date, 
         company.request = request
         return described(policy, request, case.stated, bare=case.bare)
 
-    gateway = Gateway(log, Active(policy, company, down(case.down)), classify=classify, today=lambda: today)
+    active = Active(policy, company, down(case.down), Standing(policy, supposed=case.evidence))
+    gateway = Gateway(log, active, classify=classify, today=lambda: today)
     client, code = _Client(), ""
     try:
         await gateway.chat(case.body, case.headers, client)

@@ -103,7 +103,7 @@ class Run:
             "laneway-decision": self.id,
             "laneway-lane": lane,
             "laneway-reason": reason,
-            "laneway-evidence": self.route.evidence,
+            "laneway-evidence": "met" if lane in self.route.met else "waived",
         }
         if self.signals.ceiling is not None and lane in self.route.caps:
             made["laneway-output-cap"] = str(self.route.caps[lane])

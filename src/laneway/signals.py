@@ -11,6 +11,7 @@ import msgspec
 
 __all__ = [
     "DIFFICULTIES",
+    "LANGUAGES",
     "LATENCIES",
     "NEEDS",
     "STAKES",
@@ -29,6 +30,7 @@ Stakes = Literal["normal", "high"]
 DIFFICULTIES = ("routine", "hard", "unknown")
 LATENCIES = ("interactive", "background", "batch")
 STAKES = ("normal", "high")
+LANGUAGES = ("en", "sv", "no", "da", "fi", "de")
 NEEDS = ("tools", "vision", "audio", "pdf", "json", "context")
 
 
@@ -48,7 +50,8 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of one request that a policy's rules may test.
 
     `ceiling` is money in the policy's currency, None for no ceiling; `tokens` is the estimated input.
-    `declared` holds the organisation's own facts; a fact that is absent there, or None here, is unknown.
+    `declared` holds the organisation's own facts; a fact that is absent there, or None here, is unknown. `language`
+    (one of LANGUAGES) is looked for only where evidence may depend on it, and no rule tests it.
     """
 
     sensitivity: str
@@ -63,6 +66,7 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None = None
     declared: dict[str, str | float] = {}
     evidence: tuple[Evidence, ...] = ()
+    language: str | None = None
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from laneway.decide import decide
 from laneway.decision import Decision, Hold
-from laneway.facts import Facts
+from laneway.facts import Facts, supposed
 from laneway.lane import Limits, Price, Zone
 from laneway.policy import Gate, Grant, Policy, Ranking, Waiver
 from laneway.signals import Ask, Signals
@@ -41,7 +41,8 @@ def replayed(policy: Policy, rules: Rules, i: int, signals: Signals, today: date
 
 
 def _decided(policy: Policy, signals: Signals, today: datetime.date) -> Decision:
-    return decide(policy, Ask(), signals, Facts(today=today))
+    evidence = supposed(policy, signals.workload, policy.lanes)
+    return decide(policy, Ask(), signals, Facts(today=today, evidence=evidence))
 
 
 def _cites(decision: Decision, rule: str, codes: tuple[str, ...]) -> bool:

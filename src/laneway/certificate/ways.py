@@ -115,9 +115,16 @@ class Ways:
         return self.every(granted, self.cases.no(closing))
 
     def _usable(self, lane: Lane) -> Part:
-        """Allowed, waived, and not closed by what the lane cannot bear. A price may close it or not: an outage."""
-        waivers = [w for w in self.policy.gate.waivers if lane.name in w.lanes and w.until >= self.today]
-        waived = self.where("workload", lambda v: any(w.workloads is None or v in w.workloads for w in waivers))
+        """Allowed, waived or with sets to be measured by, and not closed by what the lane cannot bear.
+
+        A price may close it or not, and so may what it has shown: an outage.
+        """
+        policy = self.policy
+        waivers = [w for w in policy.gate.waivers if lane.name in w.lanes and w.until >= self.today]
+        sets = {w.name for w in policy.workloads.values() if w.evals} if policy.gate.bar is not None else set()
+        waived = self.where(
+            "workload", lambda v: v in sets or any(w.workloads is None or v in w.workloads for w in waivers)
+        )
         context, can = lane.limits.context, lane.supports
         short = YES if context is None else self.where("tokens", lambda v: v <= context)  # type: ignore[operator]
         able = YES if can is None else self.where("needs", can.issuperset)  # type: ignore[arg-type]

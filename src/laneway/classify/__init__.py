@@ -19,7 +19,7 @@ from laneway.errors import RequestError, did_you_mean, shown
 from laneway.policy import FactType, Policy, Workload
 from laneway.regions import COUNTRIES
 from laneway.request import Request
-from laneway.signals import LATENCIES, STAKES, Ask, Difficulty, Evidence, Latency, Signals, Stakes
+from laneway.signals import LANGUAGES, LATENCIES, STAKES, Ask, Difficulty, Evidence, Latency, Signals, Stakes
 
 __all__ = ["UNLABELLED", "classify", "estimate_tokens", "raised"]
 
@@ -53,6 +53,7 @@ def classify(policy: Policy, request: Request) -> tuple[Ask, Signals]:
         team=_named(request, "team", evidence),
         region=_region(request, evidence),
         declared=_declared(policy, request, evidence),
+        language=_language(policy, request, workload, evidence),
         evidence=tuple(evidence),
     )
     return Ask(pin, request.max_output), signals
@@ -210,6 +211,20 @@ def _region(request: Request, evidence: list[Evidence]) -> str | None:
         message = f"laneway-region: `{shown(name)}` is no country; write two capital letters such as SE"
         raise RequestError(400, "unknown_label", message, "laneway-region")
     return name
+
+
+def _language(policy: Policy, request: Request, workload: Workload | None, evidence: list[Evidence]) -> str | None:
+    """What the request is written in, where evidence may depend on it; None where that is not known."""
+    label = request.labels.get("language")
+    if label is not None:
+        _known("language", label, LANGUAGES)
+        evidence.append(Evidence("language", _header("language"), "label", label))
+        return label
+    if workload is None or workload.name not in policy.measured:
+        return None
+    if workload.language is not None:
+        evidence.append(Evidence("language", f"workload {workload.name}", "default", workload.language))
+    return workload.language
 
 
 def _declared(policy: Policy, request: Request, evidence: list[Evidence]) -> dict[str, str | float]:

@@ -20,8 +20,9 @@ from laneway.decide import decide
 from laneway.decision import Decision, Reason, Route
 from laneway.describe import BARE, LABELS, described
 from laneway.errors import RequestError, UsageError, did_you_mean, shown
+from laneway.evidence.standing import Standing, stand
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
-from laneway.facts import Facts, down
+from laneway.facts import Facts, Shown, down, supposed
 from laneway.gate import check_schema
 from laneway.policy import Policy
 from laneway.policy_cases import Case
@@ -53,9 +54,12 @@ __all__ = ["explain", "print_decision"]
 @click.option("--workload", help="A workload of the policy.")
 @click.option("--team", help="The asking team.")
 @click.option("--region", help="The asking region.")
+@click.option("--language", help="What the request is written in: en, sv, no, da, fi or de.")
 @click.option("--tokens", type=click.IntRange(0, 1_000_000_000), help="Input tokens.")
 @click.option("--needs", multiple=True, help="tools, vision, audio, pdf, json or context; may be repeated.")
 @click.option("--fact", "facts", multiple=True, metavar="NAME=VALUE", help="A fact that the policy declares.")
+@click.option("--evidence", multiple=True, metavar="LANE", help="Suppose that the lane has shown enough, whatever the "
+              "ledger says; may be repeated.")  # fmt: skip
 @click.option("--down", multiple=True, metavar="LANE", help="A lane that is out; may be repeated.")
 @click.option("--all", "all_", is_flag=True, help="Print every class and lane instead of one request.")
 @json_option
@@ -69,11 +73,13 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     day, case = _case(policy, policy_path, flags)
     out_of_use = [_known("--down", lane, tuple(policy.lanes)) for lane in flags["down"]]
     facts = Facts(today=day, closed=down((*out_of_use, *(case.down if case else ()))))
-    notes = _notes(policy)
+    standing = stand(policy)
+    notes = _notes(policy, standing)
     if all_:
         _print_table(policy, facts, notes, json_=json_)
         return
-    ask, signals = _asked(policy, flags, case)
+    ask, signals = _asked(policy, standing, flags, case)
+    facts = msgspec.structs.replace(facts, evidence=_shown(standing, signals, flags, case, day))
     decision = decide(policy, ask, signals, facts)
     if json_:
         as_json(contract(decision, signals, policy.hash) | {"notes": notes})
@@ -83,10 +89,22 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     ctx.exit(exit_code(decision))
 
 
-def _notes(policy: Policy) -> list[str]:
+def _notes(policy: Policy, standing: Standing) -> list[str]:
     """What a server started here would do otherwise: it closes the lanes whose keys it does not find."""
     closed = HttpProvider(policy.lanes, os.environ, policy.networks).closed
-    return [f"here {why}, so `laneway serve` would not use it" for why in closed.values()]
+    notes = [f"here {why}, so `laneway serve` would not use it" for why in closed.values()]
+    return notes + ([f"no evidence counts: {standing.trouble}"] if standing.trouble else [])
+
+
+def _shown(
+    standing: Standing, signals: Signals, flags: dict[str, Any], case: Case | None, day: datetime.date
+) -> tuple[Shown, ...]:
+    """What lanes have shown: as supposed by the flags or the case, else by the ledger."""
+    assert standing.policy is not None
+    named = tuple(_known("--evidence", lane, tuple(standing.policy.lanes)) for lane in flags["evidence"])
+    if named or case is not None:
+        return supposed(standing.policy, signals.workload, (*named, *(case.evidence if case else ())))
+    return standing.of(signals, day)
 
 
 def _print_notes(notes: list[str]) -> None:
@@ -105,7 +123,7 @@ def _case(policy: Policy, policy_path: Path, flags: dict[str, Any]) -> tuple[dat
     return suite.today or today(), cases[_known("--case", flags["case"], tuple(cases))]
 
 
-def _asked(policy: Policy, flags: dict[str, Any], case: Case | None) -> tuple[Ask, Signals]:
+def _asked(policy: Policy, standing: Standing, flags: dict[str, Any], case: Case | None) -> tuple[Ask, Signals]:
     """Ask and Signals of the case or the request file, if any, sent with the flags as its headers."""
     file: Path | None = flags["request_file"]
     body = case.body if case else BARE if file is None else file.read_bytes()
@@ -121,6 +139,7 @@ def _asked(policy: Policy, flags: dict[str, Any], case: Case | None) -> tuple[As
         request = openai.read(body, (case.headers if case else {}) | labels)
         check_schema(request)
         request, stated = replace(request, model=flags["model"] or request.model), _stated(flags)
+        request = standing.prompted(request)
         bare = case.bare if case else file is None
         ask, signals = described(policy, request, (case.stated if case else {}) | stated, bare=bare)
     except RequestError as error:

@@ -25,7 +25,7 @@ from laneway.diff.seen import holds
 from laneway.gate import escalation
 from laneway.lane import Lane, Price
 from laneway.policy import Policy
-from laneway.proof.finding import flags, outage, smallest, values_of, without
+from laneway.proof.finding import evidence, flags, outage, smallest, values_of, without
 from laneway.proof.oracle import Enumeration, NotProved, Oracle, choose
 from laneway.proof.space import FALSE, Cell, Formula, Space, both, cheapest, either, negation
 from laneway.proof.stated import Value, read_by
@@ -262,7 +262,7 @@ class Comparison:
             old, new = (self._side(side.policy, values, down) for side in (self.old, self.new))
             if old.plan != new.plan:
                 return Change(
-                    flags=tuple(flags(self.space, values)), down=down, old=old, new=new,
+                    flags=self._flags(values, down), down=down, old=old, new=new,
                     gained=tuple(key.lane for key in self._ways if key.what == "reaches gained" and key in ways),
                     lost=tuple(key.lane for key in self._ways if key.what == "reaches lost" and key in ways),
                     requests=self.oracle.count(alike) if isinstance(self.oracle, Enumeration) else None,
@@ -273,9 +273,16 @@ class Comparison:
             raise NotProved(f"the proof and the interpreter disagree on {told}: a defect of Laneway, please report it")
         return None
 
+    def _flags(self, values: dict[str, Value], down: tuple[str, ...]) -> tuple[str, ...]:
+        """What shows the request to either policy, with the evidence that one of them needs of lanes that both have."""
+        sides = (self.old.policy, self.new.policy)
+        needed = (flag for p in sides for flag in evidence(p, read_by(p, values), down, self.today) if flag in p.lanes)
+        both_have = dict.fromkeys(lane for lane in needed if all(lane in p.lanes for p in sides))
+        return (*flags(self.space, values), *(word for lane in both_have for word in ("--evidence", lane)))
+
     def _side(self, policy: Policy, values: dict[str, Value], down: tuple[str, ...]) -> Side:
         signals = read_by(policy, values)
-        facts = without(down, self.today)
+        facts = without(policy, signals, down, self.today)
         held = decide(_free(policy, cheapest(policy, signals.tokens), approved=False), Ask(), signals, facts)
         made = decide(_free(policy, cheapest(policy, signals.tokens), approved=True), Ask(), signals, facts)
         if isinstance(made, Route):
@@ -300,7 +307,7 @@ class Comparison:
         signals = read_by(policy, values)
         down = outage(_free(policy, cheapest(policy, signals.tokens), approved=True), signals, lane, self.today)
         return Access(
-            data_class=data_class, lane=lane, moved=how, flags=tuple(flags(self.space, values)), down=down,
+            data_class=data_class, lane=lane, moved=how, flags=self._flags(values, down), down=down,
             old=self._side(self.old.policy, values, down), new=self._side(policy, values, down),
         )  # fmt: skip
 

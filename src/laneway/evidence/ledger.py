@@ -48,13 +48,14 @@ class Bound(msgspec.Struct, frozen=True):
 class On(msgspec.Struct, frozen=True):
     """A set that was run: its name, the hash of its samples, that of its file, and that of the system prompt's text.
 
-    `prompt` is empty where there was none.
+    `prompt` is empty where there was none; `prompt_file` is the one that the set itself names, if any.
     """
 
     set: str
     hash: str
     file_hash: str
     prompt: str = ""
+    prompt_file: str = ""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +63,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     `model` is the policy's name for it, `reported` what it calls itself. `bounds` hold at `confidence`, for all samples
     (``""``), a language (``sv``), a group (``/lease``), both (``sv/lease``) and a set (``#risk-flags``). A sample
-    without a score counts as 0; one that the lane may not see (`left_out`) not at all. `cost` is the money of all calls,
-    None where a price is unknown; `seconds` the median of a call.
+    without a score counts as 0; one that the lane may not see (`left_out`) not at all. `cost` is the money of all
+    calls, None where a price is unknown; `seconds` the median of a call.
     """
 
     at: datetime.datetime

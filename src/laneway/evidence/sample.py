@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-__all__ = ["LANGUAGES", "ROLES", "EvalSet", "Message", "Sample", "Scorer", "sample_hash", "set_hash"]
+__all__ = ["ROLES", "EvalSet", "Message", "Sample", "Scorer", "prompt_hash", "sample_hash", "set_hash"]
 
-LANGUAGES = ("en", "sv", "no", "da", "fi", "de")
 ROLES = ("system", "user", "assistant")
 
 
@@ -83,6 +82,11 @@ def set_hash(evaluation: EvalSet) -> str:
     hash of its own. A comment or a new order in the file changes nothing, so that evidence stays.
     """
     return _sha256((1, evaluation.workload, sorted(sample_hash(sample) for sample in evaluation.samples)))
+
+
+def prompt_hash(text: str) -> str:
+    """The SHA-256 of a system prompt, byte by byte as it is sent; empty where there is none."""
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 def _sha256(content: object) -> str:

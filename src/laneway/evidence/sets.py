@@ -16,9 +16,10 @@ from ruamel.yaml.error import FileMark
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from laneway.errors import PolicyError, Problem, did_you_mean, shown
-from laneway.evidence.sample import LANGUAGES, ROLES, EvalSet, Message, Sample, Scorer
+from laneway.evidence.sample import ROLES, EvalSet, Message, Sample, Scorer
 from laneway.evidence.scorers import KINDS
 from laneway.evidence.scorers.kind import folded, prose
+from laneway.signals import LANGUAGES
 from laneway.source import read_source
 from laneway.yaml_nodes import Entries, Node, Reader, Reading, compose, each, json_value, listed, one_of, text
 

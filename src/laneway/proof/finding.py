@@ -15,7 +15,7 @@ from typing import Literal
 
 from laneway.decide import decide
 from laneway.decision import Decision, Route
-from laneway.facts import Facts, down
+from laneway.facts import Facts, down, supposed
 from laneway.lane import exact
 from laneway.policy import Policy
 from laneway.proof import stated
@@ -26,8 +26,8 @@ from laneway.proof.stated import Value
 from laneway.repair.edits import Repair
 from laneway.signals import Ask, Signals
 
-__all__ = ["Finding", "Kind", "Severity", "Subject", "Witness", "called", "flags", "kind", "outage", "smallest",
-           "values_of", "without"]  # fmt: skip
+__all__ = ["Finding", "Kind", "Severity", "Subject", "Witness", "called", "evidence", "flags", "kind", "outage",
+           "smallest", "values_of", "without"]  # fmt: skip
 
 Severity = Literal["error", "warning"]
 
@@ -86,8 +86,9 @@ class Subject:
         values = values_of(self.space, cell)
         signals = stated.signals(values)
         down = () if lane is None else outage(self.policy, signals, lane, self.today)
-        decision = decide(self.policy, Ask(), signals, without(down, self.today))
-        return Witness(signals, tuple(flags(self.space, values)), down, decision)
+        decision = decide(self.policy, Ask(), signals, without(self.policy, signals, down, self.today))
+        shown = (*flags(self.space, values), *evidence(self.policy, signals, down, self.today))
+        return Witness(signals, shown, down, decision)
 
 
 def values_of(space: Space, cell: Cell) -> dict[str, Value]:
@@ -162,9 +163,20 @@ def called(policy: Policy, decision: Decision) -> frozenset[str]:
     return frozenset((*decision.lanes, *decision.judge)) | stronger
 
 
-def without(lanes: Iterable[str], today: datetime.date) -> Facts:
-    """A day on which these lanes are out."""
-    return Facts(today=today, closed=down(lanes))
+def without(policy: Policy, signals: Signals, lanes: Iterable[str], today: datetime.date) -> Facts:
+    """A day on which these lanes are out, and all others have shown enough: one that has not is as good as out."""
+    return Facts(today=today, closed=down(lanes), evidence=supposed(policy, signals.workload, policy.lanes))
+
+
+def evidence(policy: Policy, signals: Signals, lanes: Iterable[str], today: datetime.date) -> Iterator[str]:
+    """The flags that suppose evidence of the lanes that are not out and that no waiver lets serve."""
+    out, work = {*lanes, *policy.gone}, signals.workload
+    for waiver in policy.gate.waivers:
+        if today <= waiver.until and (waiver.workloads is None or work in waiver.workloads):
+            out |= waiver.lanes
+    for lane in policy.lanes if work in policy.measured else ():
+        if lane not in out:
+            yield from ("--evidence", lane)
 
 
 def outage(policy: Policy, signals: Signals, lane: str, today: datetime.date) -> tuple[str, ...]:
@@ -172,7 +184,7 @@ def outage(policy: Policy, signals: Signals, lane: str, today: datetime.date) ->
     approved = replace(policy, reviews=())  # what an approval lets happen is what counts
 
     def leads(down: tuple[str, ...]) -> bool:
-        return lane in called(policy, decide(approved, Ask(), signals, without(down, today)))
+        return lane in called(policy, decide(approved, Ask(), signals, without(policy, signals, down, today)))
 
     others = tuple(name for name in policy.lanes if name != lane)
     if len(others) <= _FEW:

@@ -92,7 +92,7 @@ class Reach:
     def open(self) -> dict[str, Formula]:
         """What the wall, the evidence rule and the lane's own abilities let each lane see."""
         return {
-            name: both(f, self._waived(name), *self._able(self.policy.lanes[name])) for name, f in self.allowed.items()
+            name: both(f, self._served(name), *self._able(self.policy.lanes[name])) for name, f in self.allowed.items()
         }
 
     def _able(self, lane: Lane) -> Iterator[Formula]:
@@ -105,10 +105,14 @@ class Reach:
         if lane.price is None:
             yield self.space.cell_in("ceiling", lambda v: v is None)
 
-    def _waived(self, lane: str) -> Formula:
+    def _served(self, lane: str) -> Formula:
+        """Where a waiver is in force, or evidence may open the lane, which it may on any day."""
+        if lane in self.policy.gone:
+            return FALSE
+        measured = self.policy.measured
         waivers = [w for w in self.policy.gate.waivers if lane in w.lanes and self.today <= w.until]
         return self.space.cell_in(
-            "workload", lambda v: any(w.workloads is None or v in w.workloads for w in waivers)
+            "workload", lambda v: v in measured or any(w.workloads is None or v in w.workloads for w in waivers)
         )  # fmt: skip
 
     @cached_property

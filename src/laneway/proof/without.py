@@ -80,7 +80,7 @@ def _falling(policy: Policy, guarantee: str) -> tuple[_Has, _Lose]:
     if name == "lane":
         if value not in policy.lanes:
             raise UsageError(f"--without lane={shown(value)}: no such lane{did_you_mean(value, policy.lanes)}")
-        return lambda lane: lane.name == value, _unwaived
+        return lambda lane: lane.name == value, _gone
     if name in ("runs", "stores", "owner"):
         places = region(value)
         if places is None:
@@ -98,10 +98,9 @@ def _unknown(fact: str) -> _Lose:
     return lose
 
 
-def _unwaived(policy: Policy, name: str) -> Policy:
-    """A lane that is gone is one that nobody lets serve: rules and zones may still name it."""
-    waivers = tuple(replace(waiver, lanes=waiver.lanes - {name}) for waiver in policy.gate.waivers)
-    return replace(policy, gate=replace(policy.gate, waivers=waivers))
+def _gone(policy: Policy, name: str) -> Policy:
+    """A lane that is gone is one that nothing lets serve: rules and zones may still name it."""
+    return replace(policy, gone=policy.gone | {name})
 
 
 def _losses(before: Subject, after: Subject, lane: str) -> Iterator[Loss]:

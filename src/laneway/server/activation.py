@@ -11,12 +11,13 @@ import concurrent.futures
 import datetime
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from laneway.clock import today
 from laneway.errors import LanewayError, PolicyError
+from laneway.evidence.standing import Other, stand
 from laneway.gateway import Active, Gateway
 from laneway.policy import Policy
 from laneway.policy_file import load
@@ -53,17 +54,23 @@ def proved(path: Path) -> tuple[Policy, Report]:
     return policy, report
 
 
-async def activate(policy: Policy, log: Log, provider: HttpProvider) -> Active:
-    """`policy` ready to be in force over `provider`: its text is on record."""
+async def activate(policy: Policy, log: Log, provider: HttpProvider, others: Iterable[Other] = ()) -> Active:
+    """`policy` ready to be in force over `provider`: its text is on record, and what its lanes have shown is known.
+
+    Raises PolicyError where a file that it names cannot be used.
+    """
+    standing = await _apart(lambda: stand(policy, others))
+    if standing.trouble:
+        _log.error("no evidence counts: %s", standing.trouble)
     await asyncio.to_thread(log.archive, policy.hash, policy.text)
-    return Active(policy, provider, provider.closed)
+    return Active(policy, provider, provider.closed, standing)
 
 
 async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: Mapping[str, str]) -> None:
     """Put each changed file in force once it is proved, and prove anew what is in force when the day changes.
 
-    A file counts once it looks the same twice, as it may be written in pieces. What fails for another reason than
-    the file itself is tried again.
+    Prompts, evaluation sets and the ledger count as the file does. A file counts once it looks the same twice, as it
+    may be written in pieces. What fails for another reason than the file itself is tried again.
     """
     day, judged, last = today(), _NEVER, _NEVER
     while True:
@@ -71,19 +78,32 @@ async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: M
         if day != today():
             day = today()
             await _renew(gateway, provider, day)
-        before, last = last, _stamp(path)
+        before, last = last, tuple(map(_stamp, (path, *gateway.active.standing.files)))
         if last == judged or last != before:
             continue
         try:
-            policy, _ = await _apart(lambda: proved(path))
-            if policy.hash != gateway.active.policy.hash:
-                provider = provider.renewed(policy.lanes, environ, policy.networks)
-                gateway.active = await activate(policy, gateway.log, provider)
-                _log.warning("policy %s of %s is in force now", policy.hash[:12], path)
+            provider = await _take_up(path, gateway, provider, environ)
             gateway.refused, judged = "", last
         except Exception as error:  # noqa: BLE001  # whatever goes wrong with a new file, what was proved stays
             _refuse(gateway, f"{error}")
             judged = last if isinstance(error, PolicyError | Refused) else _NEVER
+
+
+async def _take_up(path: Path, gateway: Gateway, provider: HttpProvider, environ: Mapping[str, str]) -> HttpProvider:
+    """What the files say now, in force: another policy once it is proved, or other evidence for the same."""
+    active = gateway.active
+    policy = await _apart(lambda: load(path))
+    if policy.hash == active.policy.hash:
+        standing = await _apart(lambda: stand(active.policy, active.standing.others))
+        if standing.trouble and standing.trouble != active.standing.trouble:
+            _log.error("no evidence counts: %s", standing.trouble)
+        gateway.active = gateway.active._replace(standing=standing)
+        return provider
+    policy, _ = await _apart(lambda: proved(path))
+    provider = provider.renewed(policy.lanes, environ, policy.networks)
+    gateway.active = await activate(policy, gateway.log, provider, active.standing.others)
+    _log.warning("policy %s of %s is in force now", policy.hash[:12], path)
+    return provider
 
 
 async def _renew(gateway: Gateway, provider: HttpProvider, day: datetime.date) -> None:
@@ -94,7 +114,7 @@ async def _renew(gateway: Gateway, provider: HttpProvider, day: datetime.date) -
     if not report.proved:
         _refuse(gateway, f"{Refused(policy, report)}. It is not proved for {day}, so every lane is closed")
         closed = dict.fromkeys(policy.lanes, f"the policy in force is not proved for {day}")
-    gateway.active = Active(policy, provider, closed)
+    gateway.active = gateway.active._replace(closed=closed)
 
 
 def _refuse(gateway: Gateway, why: str) -> None:
@@ -119,7 +139,7 @@ async def _apart(work: Callable[[], T]) -> T:
     return await asyncio.wrap_future(future)
 
 
-_NEVER: tuple[int, ...] = (-1,)
+_NEVER: tuple[tuple[int, ...], ...] = ((-1,),)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

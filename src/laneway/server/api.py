@@ -203,7 +203,7 @@ class Api:
 
     def _ready(self) -> tuple[int, object]:
         gateway = self.gateway
-        policy, _, closed = gateway.active
+        policy, closed = gateway.active.policy, gateway.active.closed
         states = {name: closed.get(name, "open") for name in policy.lanes}
         able = gateway.log.failure is None and any(state == "open" for state in states.values())
         usable = able and not self.stopping

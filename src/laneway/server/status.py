@@ -29,7 +29,7 @@ def _state(flow: Flow, closed: str | None) -> str:
 
 def lanes(gateway: Gateway) -> list[dict[str, object]]:
     """Each lane of the policy in force, its state and its latest calls; times are seconds unless they say otherwise."""
-    policy, _, closed = gateway.active
+    policy, closed = gateway.active.policy, gateway.active.closed
     return [_lane(gateway.traffic.of(lane), closed.get(name), gateway.others.get(name, ""))
             for name, lane in policy.lanes.items()]  # fmt: skip
 

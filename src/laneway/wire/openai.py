@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -17,12 +18,12 @@ from laneway.request import Request
 from laneway.wire.openai_answer import DONE, Event, Stream, read_answer
 from laneway.wire.openai_screen import screen
 
-__all__ = ["DONE", "Event", "Stream", "error_body", "error_event", "outgoing", "read", "read_answer"]
+__all__ = ["DONE", "Event", "Stream", "error_body", "error_event", "outgoing", "prompted", "read", "read_answer"]
 
 _DEEPEST = 64
 _LONGEST_LABEL = 100
 _PREFIX = "laneway-"
-_LABELS = ("sensitivity", "workload", "latency", "ceiling", "stakes", "team", "region", "fact-<name>")
+_LABELS = ("sensitivity", "workload", "latency", "ceiling", "stakes", "team", "region", "language", "fact-<name>")
 _FACT = "fact-"
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -120,6 +121,15 @@ def read(body: bytes, headers: Mapping[str, str]) -> Request:
         answer_schema=form.json_schema.schema if form and form.json_schema else None,
         tools=tuple(_tool_names(typed)),
     )
+
+
+def prompted(request: Request, prompt: str | None) -> Request:
+    """The request with a system prompt of ours before all that the client says, as if it had come so."""
+    messages = request.body["messages"]
+    if prompt is None or not isinstance(messages, list):
+        return request
+    body = {**request.body, "messages": [{"role": "system", "content": prompt}, *messages]}
+    return replace(request, body=body, canonical=msgspec.json.encode(body).decode())
 
 
 def outgoing(request: Request, *, model: str, max_output: int | None) -> bytes:

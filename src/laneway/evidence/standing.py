@@ -1,0 +1,187 @@
+"""standing: what each lane's evidence counts for now, in a policy, its files and what was seen of its lanes since.
+
+Evidence counts while the set, the prompt, the model and the endpoint are what they were when it was measured, and for
+as many days as the policy lets anything count. What counts is never more than the ledger says: what was seen since
+only lowers it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from laneway.evidence.basis import Basis, basis, policy_folder
+from laneway.evidence.ledger import FILE, Bound, Evidence, LedgerError, read
+from laneway.evidence.sample import prompt_hash
+from laneway.facts import Shown, supposed
+from laneway.lane import Lane
+from laneway.policy import Policy
+from laneway.request import Request
+from laneway.signals import Signals
+from laneway.wire import openai
+
+__all__ = ["GROUP", "Other", "Standing", "stand"]
+
+GROUP = "group"
+"""The declared fact that a sample's group is a value of, in policies that have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A lane, at its endpoint, was seen to answer as the model `answered`, at a time."""
+
+    lane: str
+    endpoint: str
+    answered: str
+    at: datetime.datetime
+
+
+def stand(policy: Policy, others: Iterable[Other] = ()) -> Standing:
+    """What counts under the policy, by the ledger beside it. Raises PolicyError where its files cannot be used."""
+    ledger = policy_folder(policy) / FILE
+    entries, trouble = tuple[Evidence, ...](), ""
+    try:
+        entries = read(ledger)
+    except LedgerError as error:
+        trouble = f"the ledger cannot be used: {error}"
+    found = basis(policy, entries)
+    return Standing(policy, found, entries, list(others), trouble, (ledger, *found.files))
+
+
+@dataclass(eq=False)
+class Standing:
+    """The ledger under one policy. `trouble` says why nothing in it counts, where it could not be read.
+
+    `others` are what lanes were seen to answer as; they outlive a policy. `files` are those that all this depends on.
+    `supposed` are lanes that are taken to have shown enough, whatever the ledger says.
+    """
+
+    policy: Policy | None = None
+    basis: Basis = field(default_factory=Basis)
+    entries: tuple[Evidence, ...] = ()
+    others: list[Other] = field(default_factory=list)
+    trouble: str = ""
+    files: tuple[Path, ...] = ()
+    supposed: tuple[str, ...] | None = None
+    _known: dict[tuple[datetime.date, str, str | None, str | None], tuple[Shown, ...]] = field(default_factory=dict)
+
+    def of(self, signals: Signals, today: datetime.date) -> tuple[Shown, ...]:
+        """What each lane has shown on the request's workload, in its language and group; nothing for other work."""
+        policy, workload = self.policy, signals.workload
+        if policy is None or workload not in policy.measured:
+            return ()
+        if self.supposed is not None:
+            return supposed(policy, workload, self.supposed)
+        group = signals.declared.get(GROUP) if GROUP in policy.facts else None
+        key = (today, workload, signals.language, None if group is None else str(group))
+        if key not in self._known:
+            self._known[key] = tuple(self._shown(*key))
+        return self._known[key]
+
+    def prompted(self, request: Request) -> Request:
+        """The request as it is sent: behind the prompt of its workload, where that has one."""
+        prompts = self.basis.prompts
+        return (
+            openai.prompted(request, prompts.get(request.labels.get("workload", request.model))) if prompts else request
+        )
+
+    def hash(self, signals: Signals) -> str:
+        """The SHA-256 of the prompt that requests of this workload are sent behind; empty for none."""
+        return prompt_hash(self.basis.prompts.get(signals.workload or "", ""))
+
+    def answered(self, lane: Lane, model: str) -> Other | None:
+        """What is news of a lane that answers as `model`: that it was measured as another, if so. It counts at once."""
+        measured = (e for e in self.entries if e.lane == lane.name and e.endpoint == lane.url)
+        newest = max((e.at for e in measured if e.reported != model), default=None)
+        if newest is None or any(o.at >= newest and o.answered == model for o in self._others(lane)):
+            return None
+        found = Other(lane.name, lane.url, model, datetime.datetime.now(datetime.UTC))
+        self.others.append(found)
+        self._known.clear()
+        return found
+
+    def _others(self, lane: Lane) -> Iterator[Other]:
+        return (o for o in self.others if o.lane == lane.name and o.endpoint == lane.url)
+
+    def _shown(self, today: datetime.date, workload: str, language: str | None, group: str | None) -> Iterator[Shown]:
+        assert self.policy is not None
+        for lane in self.policy.lanes.values():
+            if self.trouble:
+                yield Shown(lane.name, self.trouble)
+                continue
+            entries = [e for e in self.entries if e.workload == workload and e.lane == lane.name]
+            for entry in reversed(entries):
+                if not self._stale(entry, lane, today):
+                    yield self._bound(entry, language, group)
+                    break
+            else:
+                if entries:
+                    yield Shown(lane.name, self._stale(entries[-1], lane, today))
+
+    def _stale(self, entry: Evidence, lane: Lane, today: datetime.date) -> str:
+        """Why the entry does not count any more, if so: the first thing that has changed since."""
+        policy, day = self.policy, entry.at.date()
+        assert policy is not None
+        now = {one.set: one for one in self.basis.on.get(entry.workload, ())}
+        then = {one.set: one for one in entry.on}
+        if now.keys() != then.keys():
+            return f"the sets were {', '.join(sorted(then))} on {day}, and are {', '.join(sorted(now)) or 'none'} now"
+        for name, one in now.items():
+            if one.hash != then[name].hash:
+                return f"the set {name} has changed since {day}"
+            if one.prompt != then[name].prompt:
+                return f"the prompt of {name} has changed since {day}"
+        if entry.model != lane.model:
+            return f"the model was {entry.model} on {day}, and is {lane.model} now"
+        if entry.endpoint != lane.url:
+            return f"it was measured at another address on {day}"
+        for other in self._others(lane):
+            if other.at >= entry.at and other.answered != entry.reported:
+                measured = entry.reported or "a model without a name"
+                return f"it was measured as {measured} on {day}, and answered as {other.answered} on {other.at.date()}"
+        if today > day + datetime.timedelta(days=policy.fresh_days):
+            return f"it was measured on {day}, and evidence counts for {policy.fresh_days} days"
+        return ""
+
+    def _bound(self, entry: Evidence, language: str | None, group: str | None) -> Shown:
+        """What the entry shows for requests in this language and group."""
+        assert self.policy is not None
+        by_group = GROUP in self.policy.facts
+        cell, missing = _cell(entry.bounds, language, group, by_group=by_group)
+        if not missing:
+            missing = self._worse(entry, by_group=by_group)
+        if missing:
+            return Shown(entry.lane, missing)
+        bound = entry.bounds[cell]
+        return Shown(entry.lane, "", bound.lower, entry.confidence, bound.samples, entry.at.date())
+
+    def _worse(self, entry: Evidence, *, by_group: bool) -> str:
+        """A part of the work, which the whole must not hide, on which the lane is proved to be below the bar."""
+        bar = self.policy.gate.bar if self.policy else None
+        if bar is None:
+            return ""
+        parts = {"#": "the set", "/": "the group"} if not by_group else {"#": "the set"}
+        for key, bound in entry.bounds.items():
+            if key[:1] in parts and bound.upper < bar.score:
+                return f"on {parts[key[:1]]} {key[1:]} it is surely below the bar: at most {bound.upper:.3f}"
+        return ""
+
+
+def _cell(bounds: Mapping[str, Bound], language: str | None, group: str | None, *, by_group: bool) -> tuple[str, str]:
+    """The part of the evidence that speaks of such requests; or why there is none."""
+    languages = _sorted(key.partition("/")[0] for key in bounds if not key.startswith("#"))
+    groups = _sorted(key.partition("/")[2] for key in bounds if not key.startswith("#")) if by_group else []
+    if languages and language not in languages:
+        said = f"not in {language}" if language else "the request's language is not known"
+        return "", f"it was measured in {', '.join(languages)}, and {said}"
+    if groups and group not in groups:
+        said = f"not on {group}" if group else "nobody has said the request's group"
+        return "", f"it was measured on {', '.join(groups)}, and {said}"
+    cell = (language or "" if languages else "") + (f"/{group}" if groups else "")
+    return (cell, "") if cell in bounds else ("", f"it was not measured on {group} in {language}")
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    return sorted({name for name in names if name})

@@ -1,0 +1,72 @@
+"""The policy grammar's part for work: `unlabelled` and `workloads`, their labels, and the files that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from laneway.errors import shown
+from laneway.grammar import Names
+from laneway.policy import Unlabelled, Workload
+from laneway.signals import DIFFICULTIES, LANGUAGES, LATENCIES, STAKES
+from laneway.yaml_nodes import Entries, Node, Reading, each, number, one_of, text
+
+__all__ = ["unlabelled", "workload"]
+
+_LABEL_KEYS = ("sensitivity", "difficulty", "latency", "stakes", "ceiling")
+_FILE_KEYS = ("prompt", "language", "evals")
+
+
+def unlabelled(names: Names) -> Callable[[Node, Reading], Unlabelled]:
+    """What reads `unlabelled`."""
+
+    def read(node: Node, reading: Reading) -> Unlabelled:
+        entries = Entries(node, reading, _LABEL_KEYS, "`unlabelled`")
+        return Unlabelled(
+            sensitivity=entries.need("sensitivity", one_of(names.classes, "class"), "`unlabelled`"),
+            **_labels(entries, ("auto", *DIFFICULTIES)),
+        )
+
+    return read
+
+
+def workload(names: Names) -> Callable[[str, Node, Reading], Workload]:
+    """What reads one of `workloads`."""
+
+    def read(name: str, node: Node, reading: Reading) -> Workload:
+        entries = Entries(node, reading, (*_LABEL_KEYS, *_FILE_KEYS, "says"), f"workload `{name}`")
+        evals = entries.get("evals", each(_file)) or ()
+        if len(set(evals)) != len(evals):
+            reading.note(entries.nodes["evals"], "`evals` names a file twice")
+        return Workload(
+            name=name,
+            line=entries.line,
+            says=entries.get("says", text) or "",
+            sensitivity=entries.get("sensitivity", one_of(names.classes, "class")),
+            prompt=entries.get("prompt", _file),
+            language=entries.get("language", one_of(LANGUAGES, "language")),
+            evals=evals,
+            **_labels(entries, DIFFICULTIES),
+        )
+
+    return read
+
+
+def _file(node: Node, reading: Reading) -> str:
+    """A file's place, relative to the policy and not above it, so that both move together."""
+    name = text(node, reading)
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts:
+        reading.fail(node, f"expected a file beside the policy or below it, not `{shown(name)}`")
+    return name
+
+
+def _labels(entries: Entries, difficulties: tuple[str, ...]) -> dict[str, Any]:
+    found = {
+        "difficulty": entries.get("difficulty", one_of(difficulties, "difficulty")),
+        "latency": entries.get("latency", one_of(LATENCIES, "latency")),
+        "stakes": entries.get("stakes", one_of(STAKES, "stakes")),
+        "ceiling": entries.get("ceiling", number),
+    }
+    return {key: value for key, value in found.items() if value is not None}
