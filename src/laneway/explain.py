@@ -40,12 +40,20 @@ def contract(decision: Decision, signals: Signals, policy_hash: str) -> dict[str
         "rejected": [{"lane": r.lane, "rule": r.rule, "reason": r.effect, "code": r.code, "says": r.says,
                       "signal": r.signal} for r in decision.rejected],
         "reasons": [msgspec.to_builtins(r) | {"says": r.says} for r in decision.reasons],
-        "signals": msgspec.to_builtins(signals),
+        "signals": _signals(signals),
         "release": "none" if isinstance(decision, Refuse) else decision.release,
         "estimated_cost": route.estimated_cost if route else None,
         "policy_hash": policy_hash,
         "plan": _plan(route) if route else None,
     }  # fmt: skip
+
+
+def _signals(signals: Signals) -> dict[str, object]:
+    """As the contract has them; the language only where it was looked for and found."""
+    made: dict[str, object] = msgspec.to_builtins(signals)
+    if signals.language is None:
+        del made["language"]
+    return made
 
 
 def all_lanes(decision: Decision) -> tuple[str, ...]:
@@ -132,7 +140,7 @@ def signal_lines(signals: Signals) -> list[tuple[str, str, str]]:
         ("sensitivity", signals.sensitivity), ("difficulty", signals.difficulty), ("stakes", signals.stakes),
         ("latency", signals.latency), ("ceiling", ceiling), ("tokens", f"about {signals.tokens}"),
         ("needs", ", ".join(signals.needs) or "none"), ("workload", signals.workload or "none"),
-        ("team", signals.team or ""), ("region", signals.region or ""),
+        ("team", signals.team or ""), ("region", signals.region or ""), ("language", signals.language or ""),
         *((name, str(value)) for name, value in signals.declared.items()),
     ]  # fmt: skip
     return [(n, v, "; ".join(_evidence(e) for e in signals.evidence if e.signal == n)) for n, v in values if v]

@@ -262,5 +262,5 @@ def test_tokens_are_estimated_from_bytes() -> None:
 def test_every_signal_has_its_evidence() -> None:
     """Whatever a rule may test, the record says where it came from."""
     signals = _signals(replace(_request("Hej", "review", team="t", region="SE", fact_matter="m1"), needs=("tools",)))
-    stated = set(Signals.__struct_fields__) - {"declared", "evidence"} | {"matter"}
+    stated = set(Signals.__struct_fields__) - {"declared", "evidence", "language"} | {"matter"}
     assert {entry.signal for entry in signals.evidence} == stated

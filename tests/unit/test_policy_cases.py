@@ -112,7 +112,7 @@ def test_a_case_has_a_name_a_line_and_a_day() -> None:
         ("given: {}, expect: {lanes: [homes]}", "unknown lane `homes`; did you mean `home`?"),
         ("given: {}, expect: {end: anwered}", "unknown end `anwered`; did you mean `answered`?"),
         ("given: {}, expect: {rejected: {hom: secrets}}", "unknown key `hom` in `rejected`; did you mean `home`?"),
-        ("given: {}, expect: {signals: {model: auto}}", "unknown key `model` in `signals`; known here: sensitivity, difficulty, stakes, latency, ceiling, tokens, needs, workload, team, region, facts"),
+        ("given: {}, expect: {signals: {model: auto}}", "unknown key `model` in `signals`; known here: sensitivity, difficulty, stakes, latency, ceiling, tokens, needs, workload, team, region, language, facts"),
         ("given: {}, request: {}, " + EXPECT, "a case needs either `given`, the facts of a request, or `request`, a client's body"),
         (EXPECT, "a case needs either `given`, the facts of a request, or `request`, a client's body"),
         ("given: {}, headers: {laneway-team: t}, " + EXPECT, "`headers` go with `request`; say it under `given`"),

@@ -25,6 +25,7 @@ def evidence(lane: str = "home", lower: float = 0.9) -> Evidence:
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:
+    """Entries come back in their order, each as it was."""
     ledger = tmp_path / "evidence.jsonl"
     assert read(ledger) == ()
     append(ledger, evidence())
@@ -34,6 +35,7 @@ def test_what_is_appended_is_read(tmp_path: Path) -> None:
 
 
 def test_a_line_changed_left_out_or_moved_shows(tmp_path: Path) -> None:
+    """Whatever is done to a line, the one behind it does not follow any more."""
     ledger = tmp_path / "evidence.jsonl"
     append(ledger, evidence("a"), evidence("b"), evidence("c"))
     lines = ledger.read_bytes().splitlines(keepends=True)
@@ -48,6 +50,7 @@ def test_a_line_changed_left_out_or_moved_shows(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(min_value=0), st.binary(min_size=1, max_size=8))
 def test_no_damage_raises_anything_but_a_ledger_error(at: int, put: bytes) -> None:
+    """Any bytes in any place are named as what they are: no ledger."""
     line = msgspec.json.encode({"before": "0" * 64, "evidence": evidence()}) + b"\n"
     at %= len(line)
     with pytest.raises(LedgerError):
@@ -56,12 +59,14 @@ def test_no_damage_raises_anything_but_a_ledger_error(at: int, put: bytes) -> No
 
 @pytest.mark.parametrize("wrong", ["NaN", "1.5", "-0.1", "null"])
 def test_a_bound_that_is_none_is_refused(wrong: str) -> None:
+    """NaN, more than 1 and less than 0 are no bounds."""
     line = msgspec.json.encode({"before": "0" * 64, "evidence": evidence()})
     with pytest.raises(LedgerError, match="no entry of a ledger"):
         parse(line.replace(b'"lower":0.9', b'"lower":' + wrong.encode()) + b"\n", "evidence.jsonl")
 
 
 def test_a_damaged_ledger_is_not_written_to(tmp_path: Path) -> None:
+    """Nothing is added to what cannot be believed, and nothing of it is lost."""
     ledger = tmp_path / "evidence.jsonl"
     append(ledger, evidence())
     ledger.write_bytes(damaged := ledger.read_bytes()[:-40])
@@ -76,6 +81,7 @@ def _add(path: Path, count: int) -> None:
 
 
 def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    """Three processes that append at once leave all their entries, in one chain."""
     ledger = tmp_path / "evidence.jsonl"
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_add, args=(ledger, 5)) for _ in range(3)]
