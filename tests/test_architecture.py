@@ -31,7 +31,7 @@ LAYERS = """
     starter
     wall
     admission
-    decide explain report
+    decide explain
     repair repair.edits
     proof proof.stated proof.space proof.oracle proof.reach proof.finding
     proof.safety proof.liveness proof.lint
@@ -56,6 +56,7 @@ LAYERS = """
     evidence.sets evidence.basis evidence.standing
     evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
     evidence.statistics.sequence evidence.statistics.agreement
+    rejections report
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini
@@ -67,17 +68,18 @@ LAYERS = """
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store
+    feedback
     breaker slots traffic
     aside
     serve
     judge
     gateway
     rehearse
-    server server.activation server.status server.api server.app
+    server server.activation server.status server.words server.api server.app
     demo demo.model demo.requests
     demo.play
-    cli.output
-    cli.init cli.lanes
+    cli.output cli.asking
+    cli.init cli.lanes cli.reject
     cli.certificate cli.test
     cli.check cli.policy cli.diff
     cli.explain cli.review cli.serve
@@ -88,7 +90,7 @@ LAYERS = """
 """
 """Every module, each importing only from those that stand before it. A new module needs a place here."""
 
-PURE = ("decide", "admission", "wall", "condition", "lane", "explain", "report", "policy_cases")
+PURE = ("decide", "admission", "wall", "condition", "lane", "explain", "report", "rejections", "policy_cases")
 IMPURE = {
     "os", "time", "random", "socket", "pathlib", "asyncio", "secrets", "io", "subprocess", "uuid", "logging",
     "threading", "sqlite3", "tempfile", "shutil", "urllib", "http",

@@ -6,6 +6,7 @@
     ├── LaneError          one attempt at one lane failed; says whether another lane may be tried
     ├── GuardError         the egress guard stopped bytes that were about to leave
     ├── LogError           the log cannot be written or read: fail closed (HTTP 503)
+    │   └── LogInUse       another process writes it
     └── UsageError         the command line asks for something impossible (exit 2)
 
 No message ever holds prompt text, an answer, or a secret: values that a client sent are shown only
@@ -25,6 +26,7 @@ __all__ = [
     "LaneError",
     "LanewayError",
     "LogError",
+    "LogInUse",
     "PolicyError",
     "Problem",
     "RequestError",
@@ -115,6 +117,10 @@ class GuardError(LanewayError):
 
 class LogError(LanewayError):
     """The log cannot be written or read. Nothing is answered without it."""
+
+
+class LogInUse(LogError):
+    """Another process, mostly a server, writes this log."""
 
 
 class UsageError(LanewayError):

@@ -1,12 +1,14 @@
 """Record: the durable story of one request, as log entries.
 
 An `Intent` is written before any byte leaves for a lane, one per attempt; the `Outcome` before the last
-byte goes to the client. The first entry of a request carries its `Opening`. No entry holds prompt text.
+byte goes to the client. The first entry of a request carries its `Opening`. `Feedback` is what was said of the answer
+afterwards; a `Shut` says that a lane was found to be another model. No entry holds prompt text.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import datetime
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -14,11 +16,26 @@ from laneway.decision import Decision
 from laneway.facts import Facts
 from laneway.signals import Ask, Signals
 
-__all__ = ["Attempt", "Entry", "Intent", "Opening", "Outcome", "Said", "Status", "Verdict", "Why"]
+__all__ = [
+    "Attempt",
+    "Entry",
+    "Feedback",
+    "Intent",
+    "Opening",
+    "Outcome",
+    "Said",
+    "Shut",
+    "Source",
+    "Status",
+    "Verdict",
+    "Why",
+    "Word",
+]
 
 Why = Literal["first", "retry", "fallback", "escalation", "judge"]
 Said = Literal["pass", "fail", "unclear"]
 Status = Literal["answered", "refused", "held", "failed", "cancelled", "interrupted"]
+Source = Literal["user", "operator"]
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,4 +118,37 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     opening: Opening | None = None
 
 
-Entry = Intent | Outcome
+class Feedback(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="feedback", omit_defaults=True):
+    """What somebody said of the answer of decision `id`: good, or not, and why in a few words.
+
+    `by` and `source` are what the caller says of itself. Nothing is ever taken back from the log: of what the same
+    one says, the last word counts.
+    """
+
+    id: str
+    accepted: bool
+    by: str
+    source: Source
+    reason: str = ""
+
+
+class Shut(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="shut"):
+    """At decision `id`, `lane` at `endpoint` answered as another model than its evidence was `measured` with."""
+
+    id: str
+    lane: str
+    endpoint: str
+    measured: str
+    answered: str
+
+
+Entry = Intent | Outcome | Feedback | Shut
+
+
+class Word(NamedTuple):
+    """A Feedback, when it came (UTC), and whose answer it is about: the lane's, and on which workload."""
+
+    at: datetime.datetime
+    entry: Feedback
+    workload: str | None
+    lane: str

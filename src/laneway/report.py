@@ -1,7 +1,7 @@
 """report: recorded stories in, the review's three questions answered.
 
-Which tasks escalated? Which cheap answers were rejected? Which fallbacks fired? Each by workload, rule,
-lane and cause, with an example to look at. And which lanes answered as another model than the policy names.
+Which tasks escalated? Which cheap answers were rejected, by the gate or by people? Which fallbacks fired? Each by
+workload, rule, lane and cause, with an example to look at. And which lanes answered as another model than the policy names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from laneway.record import Intent, Opening, Outcome
+from laneway.record import Feedback, Intent, Opening, Outcome
+from laneway.rejections import standing
 
 __all__ = ["Key", "Recorded", "Review", "Row", "ending", "review"]
 
@@ -22,6 +23,7 @@ class Recorded(NamedTuple):
     opening: Opening
     intents: tuple[Intent, ...]
     outcome: Outcome | None
+    feedback: tuple[Feedback, ...] = ()
 
 
 class Row(NamedTuple):
@@ -87,6 +89,10 @@ def review(stories: Iterable[Recorded]) -> Review:
             if attempt.verdict is not None and attempt.verdict.verdict != "pass":
                 cause = f"{', '.join(attempt.verdict.failed)} -> {attempt.verdict.verdict}"
                 rejected.add((workload, "gate", attempt.lane, cause), story.id)
+        sources = {word.source for word in standing(story.feedback).values() if not word.accepted}
+        if sources and story.outcome is not None:
+            cause = f"by {' and '.join(sorted(sources))}"
+            rejected.add((workload, "feedback", story.outcome.lane or "?", cause), story.id)
         answering = [intent for intent in story.intents if intent.why != "judge"]
         for before, intent in zip((None, *answering), answering, strict=False):
             if intent.why in ("first", "retry"):

@@ -21,6 +21,7 @@ from laneway.cli.lanes import lanes
 from laneway.cli.log import log
 from laneway.cli.output import err
 from laneway.cli.policy import policy
+from laneway.cli.reject import reject
 from laneway.cli.review import review
 from laneway.cli.serve import serve
 from laneway.cli.test import test
@@ -65,7 +66,7 @@ def main() -> None:
     """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
 
 
-for _command in (demo, init, serve, lanes, check, diff, test, policy, explain, why, log, review):
+for _command in (demo, init, serve, lanes, check, diff, test, policy, explain, why, reject, log, review):
     main.add_command(_command)
 
 if __name__ == "__main__":

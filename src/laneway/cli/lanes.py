@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
-import msgspec
 
-from laneway.addresses import is_loopback
+from laneway.cli.asking import asked, url_option
 from laneway.cli.output import as_json, grid, json_option, out, print_table
-from laneway.errors import LanewayError, UsageError, shown
 
 __all__ = ["lanes"]
 
-_SECONDS = 5.0
-
 
 @click.command()
-@click.option("--url", default="http://127.0.0.1:4180", show_default=True, envvar="LANEWAY_URL",
-              help="Where `laneway serve` answers.")  # fmt: skip
+@url_option
 @json_option
 def lanes(url: str, json_: bool) -> None:
     """Show each lane of the running server: its state, its calls under way and their limit, counts, and seconds.
 
     Exit code: 1 where no server answers.
     """
-    found = _asked(url)
+    found = asked(url, "/lanes", list[dict[str, Any]])
     if json_:
         as_json(found)
         return
@@ -40,19 +32,6 @@ def lanes(url: str, json_: bool) -> None:
     for lane in found:
         for note in _notes(lane):
             out.print(f"  {lane['lane']}: {note}", style="yellow", soft_wrap=True)
-
-
-def _asked(url: str) -> list[dict[str, Any]]:
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
-        raise UsageError(f"--url {shown(url)} is not an http address of this machine; a server answers nowhere else")
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(f"http://{parts.netloc}/lanes", timeout=_SECONDS) as response:
-            return msgspec.json.decode(response.read(), type=list[dict[str, Any]])
-    except (OSError, urllib.error.URLError, msgspec.MsgspecError) as error:
-        why = getattr(error, "reason", None) or type(error).__name__
-        raise LanewayError(f"no Laneway answers at {shown(url)} ({why}); start it with `laneway serve`") from None
 
 
 def _row(lane: dict[str, Any]) -> tuple[str, ...]:

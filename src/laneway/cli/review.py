@@ -52,7 +52,13 @@ def read_review(log: Path, since: datetime.datetime | None) -> Review:
     """The review of the log at `log`."""
     with opened(log) as reader:
         return reviewed(
-            Recorded(s.id, s.opening, tuple(i.entry for i in s.intents), s.outcome.entry if s.outcome else None)
+            Recorded(
+                s.id,
+                s.opening,
+                tuple(i.entry for i in s.intents),
+                s.outcome.entry if s.outcome else None,
+                tuple(f.entry for f in s.feedback),
+            )
             for s in reader.stories(since)
         )
 

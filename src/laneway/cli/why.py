@@ -13,6 +13,7 @@ from laneway.errors import LogError, shown
 from laneway.explain import attempt_line, money, story_contract
 from laneway.policy import Policy
 from laneway.policy_file import parse
+from laneway.rejections import standing
 from laneway.store import Reader, Story
 
 __all__ = ["print_story", "times", "why"]
@@ -53,9 +54,10 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
             ctx.exit(1)
         policy = _archived(reader, story)
     if json_:
-        as_json(
-            story_contract(story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story))
+        told = story_contract(
+            story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)
         )
+        as_json(told | {"feedback": _feedback(story)})
     else:
         print_story(story, policy)
 
@@ -83,6 +85,13 @@ def times(story: Story) -> dict[str, object]:
 def _started(story: Story) -> list[dict[str, object]]:
     return [{"lane": i.lane, "why": i.why, "result": "open", "at": at.isoformat(timespec="milliseconds")}
             for at, i in story.intents]  # fmt: skip
+
+
+def _feedback(story: Story) -> list[dict[str, object]]:
+    """What was said of the answer, oldest first; `stands` where it is the last word of who said it."""
+    last = standing(f.entry for f in story.feedback).values()
+    return [{"at": at.isoformat(timespec="milliseconds"), "accepted": f.accepted, "by": f.by, "source": f.source,
+             "reason": f.reason, "stands": any(f is word for word in last)} for at, f in story.feedback]  # fmt: skip
 
 
 def print_story(story: Story, policy: Policy) -> None:
@@ -117,7 +126,17 @@ def print_story(story: Story, policy: Policy) -> None:
     out.print(f"{ended}; {outcome.total_ms:.0f} ms in total{cost}", style=style)
     if outcome.code in _ENDS:
         out.print(f"  {_ENDS[outcome.code]}", style=style)
+    _print_feedback(story)
     where = json.dumps(policy.name, ensure_ascii=False)
     out.print(
         f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…"
     )
+
+
+def _print_feedback(story: Story) -> None:
+    for said in _feedback(story):
+        verb = "accepted" if said["accepted"] else "rejected"
+        who = f"by {said['by']} ({said['source']}) at {said['at']}"
+        why = f": {said['reason']}" if said["reason"] else ""
+        changed = "" if said["stands"] else "; the same one spoke again later"
+        out.print(f"  {verb} {who}{why}{changed}", style="yellow" if not said["accepted"] else None, soft_wrap=True)

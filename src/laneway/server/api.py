@@ -4,6 +4,7 @@ Plain ASGI, as the hot path is one endpoint. No more requests than `most` are in
 once, unrecorded, before it costs anything. A client that takes nothing for STALL seconds is hung up on. Until
 client keys exist everything here is for loopback only: a request whose Host is another name (DNS rebinding) or
 whose body is not JSON (a web form) is refused. So is what could be a label and stands where nobody reads it.
+What is said of an answer afterwards is taken at `/v1/feedback`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import msgspec
 
 from laneway.addresses import is_loopback
 from laneway.errors import LogError, RequestError, shown
+from laneway.feedback import put
 from laneway.gateway import Gateway, Stopped
+from laneway.server import words
 from laneway.server.status import lanes, metrics
 from laneway.store import Signing
 from laneway.wire import openai
@@ -45,10 +48,11 @@ ABORT = "laneway.abort"
 _PIECE = 65_536
 _log = logging.getLogger("laneway")
 _CHAT = "/v1/chat/completions"
+_FEEDBACK = "/v1/feedback"
 _GET = ("/v1/models", "/health", "/ready", "/lanes", "/metrics")
 _KINDS = {400: "invalid_request_error", 403: "permission_error", 404: "invalid_request_error",
-          405: "invalid_request_error", 408: "invalid_request_error", 413: "invalid_request_error",
-          415: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
+          405: "invalid_request_error", 408: "invalid_request_error", 409: "invalid_request_error",
+          413: "invalid_request_error", 415: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
 
 
 class _Reply:
@@ -116,6 +120,7 @@ class Api:
         self.gateway, self.most, self.signing = gateway, most, signing
         self.in_flight = self.shed = 0
         self.stopping = False
+        self._speaking = asyncio.Lock()  # whether a word is news is seen, and then it is written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP exchange."""
@@ -143,11 +148,11 @@ class Api:
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
         method, path = scope["method"], scope["path"]
-        if path == _CHAT and method == "POST":
+        if path in (_CHAT, _FEEDBACK) and method == "POST":
             self._admit()
             self.in_flight += 1
             try:
-                await self._chat(scope, headers, receive, reply)
+                await (self._chat if path == _CHAT else self._feedback)(scope, headers, receive, reply)
             finally:
                 self.in_flight -= 1
         elif path == "/metrics" and method == "GET":
@@ -155,10 +160,10 @@ class Api:
         elif path in _GET and method == "GET":
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
             await reply.whole(status, msgspec.json.encode(body), {})
-        elif path in (_CHAT, *_GET):
+        elif path in (_CHAT, _FEEDBACK, *_GET):
             raise RequestError(405, "method_not_allowed", f"{path} does not take this method")
         else:
-            known = f"{_CHAT}, {', '.join(_GET[:-1])} and {_GET[-1]}"
+            known = f"{_CHAT}, {_FEEDBACK}, {', '.join(_GET[:-1])} and {_GET[-1]}"
             raise RequestError(404, "unknown_path", f"no such path; this server has {known}")
 
     def _admit(self) -> None:
@@ -171,14 +176,7 @@ class Api:
             raise Stopped(429, "overloaded", message, retry_after=1)
 
     async def _chat(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
-        if scope["query_string"]:
-            raise _unread("a query string")
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise RequestError(415, "not_json", "send the request as content-type: application/json")
-        fields = len(scope["headers"])
-        body = await _body(headers, receive)
-        if "trailer" in headers or len(scope["headers"]) > fields:  # uvicorn adds what comes after the body
-            raise _unread("a field after the body")
+        body = await _posted(scope, headers, receive, MAX_BODY)
         chat = asyncio.current_task()
         assert chat is not None
         watch = asyncio.create_task(_cancel_when_gone(receive, chat))
@@ -190,6 +188,13 @@ class Api:
             chat.uncancel()  # the client went away: the record is written, and nobody is left to tell
         finally:
             watch.cancel()
+
+    async def _feedback(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
+        word = words.read(await _posted(scope, headers, receive, words.MAX_BODY), headers)
+        async with self._speaking:
+            new = await put(self.gateway.log, word)
+        said = {"decision": word.id, "accepted": word.accepted, "user": word.by, "source": word.source, "recorded": new}
+        await reply.whole(200, msgspec.json.encode(said), {})
 
     def _models(self) -> tuple[int, object]:
         policy = self.gateway.active.policy
@@ -257,9 +262,22 @@ def _unread(what: str) -> RequestError:
     return RequestError(400, "misplaced_label", message)
 
 
-async def _body(headers: dict[str, str], receive: Receive) -> bytes:
-    too_long = RequestError(413, "body_too_long", f"the body is longer than {MAX_BODY} bytes; send less")
-    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > MAX_BODY:
+async def _posted(scope: Scope, headers: dict[str, str], receive: Receive, most: int) -> bytes:
+    """The JSON body of a request that has nothing beside it; at most `most` bytes."""
+    if scope["query_string"]:
+        raise _unread("a query string")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise RequestError(415, "not_json", "send the request as content-type: application/json")
+    fields = len(scope["headers"])
+    body = await _body(headers, receive, most)
+    if "trailer" in headers or len(scope["headers"]) > fields:  # uvicorn adds what comes after the body
+        raise _unread("a field after the body")
+    return body
+
+
+async def _body(headers: dict[str, str], receive: Receive, most: int) -> bytes:
+    too_long = RequestError(413, "body_too_long", f"the body is longer than {most} bytes; send less")
+    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > most:
         raise too_long
     parts, size = [], 0
     while True:
@@ -274,7 +292,7 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes:
             raise RequestError(400, "disconnected", "the client went away before its request was complete")
         parts.append(part.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY:
+        if size > most:
             raise too_long
         if not part.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -292,7 +310,7 @@ async def _refuse(
         await reply.finish(event, {}, stream=True)
         return
     headers = {"laneway-decision": str(details["decision"])} if "decision" in details else {}
-    if status == 403 or code.startswith("held") or code == "lane_refused":
+    if status == 403 or code.startswith("held") or code in ("lane_refused", "feedback_full"):
         headers["x-should-retry"] = "false"
     if "retry_after" in details:
         headers["retry-after"] = str(details["retry_after"])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from laneway.errors import LogError, shown
-from laneway.record import Entry, Intent
+from laneway.record import Entry
 
 __all__ = ["SCHEMA", "SQL", "VERSION", "Line", "genesis", "line", "link", "newer"]
 
@@ -44,8 +44,7 @@ def line(entry: Entry) -> Line:
         raise LogError(f"an entry of decision {shown(entry.id)} cannot be written as JSON") from None
     if not entry.id.isprintable():
         raise LogError(f"decision id {shown(entry.id)} holds a character that cannot be printed")
-    kind = "intent" if isinstance(entry, Intent) else "outcome"
-    return Line(time.time_ns() // 1000, entry.id, kind, body)
+    return Line(time.time_ns() // 1000, entry.id, str(entry.__struct_config__.tag), body)
 
 
 def genesis(salt: bytes) -> bytes:

@@ -24,14 +24,15 @@ SELECT text FROM policy WHERE hash = :hash;
 -- The last intent of every decision without an outcome, oldest first.
 SELECT body FROM record
 WHERE seq IN (
-    SELECT max(seq) FROM record GROUP BY decision HAVING sum(kind = 'outcome') = 0
+    SELECT max(seq) FROM record WHERE kind IN ('intent', 'outcome')
+    GROUP BY decision HAVING sum(kind = 'outcome') = 0
 )
 ORDER BY seq;
 
 -- name: newest_first
 -- A page of first entries before :seq, one a decision, newest first.
 SELECT seq, decision FROM record AS first
-WHERE seq < :seq AND at >= :since AND NOT EXISTS (
+WHERE seq < :seq AND at >= :since AND kind IN ('intent', 'outcome') AND NOT EXISTS (
     SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
 )
 ORDER BY seq DESC LIMIT :page;
@@ -39,13 +40,38 @@ ORDER BY seq DESC LIMIT :page;
 -- name: oldest_first
 -- A page of first entries after :seq, one a decision, oldest first.
 SELECT seq, decision FROM record AS first
-WHERE seq > :seq AND at >= :since AND NOT EXISTS (
+WHERE seq > :seq AND at >= :since AND kind IN ('intent', 'outcome') AND NOT EXISTS (
     SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
 )
 ORDER BY seq LIMIT :page;
 
 -- name: story
 SELECT seq, at, body FROM record WHERE decision = :decision ORDER BY seq;
+
+-- name: answers
+-- A page of ends after :seq, each with its request's first entry, which names the workload.
+SELECT ended.seq, ended.body, (
+    SELECT body FROM record WHERE decision = ended.decision AND kind = 'intent' ORDER BY seq LIMIT 1
+)
+FROM record AS ended NOT INDEXED
+WHERE ended.seq > :seq AND ended.at >= :since AND ended.kind = 'outcome'
+ORDER BY ended.seq LIMIT :page;
+
+-- name: feedback
+-- A page of what was said after :seq of answers given since, each with its request's end and first entry. Nothing is
+-- said of an answer before it is given. The first condition is what lets SQLite use the index `record_said`.
+SELECT said.seq, said.at, said.body, ended.body, (
+    SELECT body FROM record WHERE decision = said.decision AND kind = 'intent' ORDER BY seq LIMIT 1
+)
+FROM record AS said CROSS JOIN record AS ended ON ended.decision = said.decision AND ended.kind = 'outcome'
+WHERE said.kind IN ('feedback', 'shut') AND said.kind = 'feedback'
+    AND said.seq > :seq AND said.at >= :since AND ended.at >= :since
+ORDER BY said.seq LIMIT :page;
+
+-- name: shuts
+SELECT seq, at, body FROM record
+WHERE kind IN ('feedback', 'shut') AND kind = 'shut' AND seq > :seq AND at >= :since
+ORDER BY seq LIMIT :page;
 
 -- name: starting_with
 -- Two are enough to know whether a prefix is unique; the exact id would come first.

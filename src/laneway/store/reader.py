@@ -9,17 +9,18 @@ import datetime
 import difflib
 import hashlib
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from laneway.errors import LogError
-from laneway.record import Entry, Intent, Opening, Outcome
+from laneway.record import Entry, Feedback, Intent, Opening, Outcome, Shut, Word
 from laneway.store.chain import SQL, VERSION, genesis, link, newer
 from laneway.store.checkpoint import Against
 
@@ -35,7 +36,34 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 # What reading a damaged file can raise: SQLite's own words, or values no writer of ours has put there.
 _DAMAGE = (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, OverflowError, TypeError)
 _entry = msgspec.json.Decoder[Entry](Entry)
-E = TypeVar("E", Intent, Outcome)
+_feedback = msgspec.json.Decoder(Feedback)
+_shut = msgspec.json.Decoder(Shut)
+E = TypeVar("E", Intent, Outcome, Feedback, Shut)
+
+
+class _Asked(msgspec.Struct):
+    workload: str | None = None
+
+
+class _Seen(msgspec.Struct):
+    signals: _Asked
+
+
+class _First(msgspec.Struct):
+    """As much of a request's first entry as says its workload."""
+
+    opening: _Seen
+
+
+class _Ended(msgspec.Struct):
+    """As much of an outcome as says whose answer it was."""
+
+    status: str
+    lane: str | None = None
+
+
+_first = msgspec.json.Decoder(_First)
+_ended = msgspec.json.Decoder(_Ended)
 
 
 class Logged(NamedTuple, Generic[E]):
@@ -47,12 +75,16 @@ class Logged(NamedTuple, Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One request from its first entry to its last. `outcome` is None while it runs."""
+    """One request from its first entry to its last. `outcome` is None while it runs.
+
+    `feedback` is what was said of its answer since, oldest first.
+    """
 
     id: str
     opening: Opening
     intents: tuple[Logged[Intent], ...]
     outcome: Logged[Outcome] | None
+    feedback: tuple[Logged[Feedback], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +159,33 @@ class Reader:
         """Every story, the oldest request first."""
         return self._stories("oldest_first", 0, since)
 
+    def feedback(self, since: datetime.datetime | None = None) -> Iterator[Word]:
+        """What was said of answers given since, as it came; found by an index."""
+        with self._reading():
+            for _, at, body, ended, first in self._pages("feedback", since):
+                lane = _ended.decode(ended).lane
+                if lane is not None:
+                    yield Word(_time(at), _feedback.decode(body), _workload(first), lane)
+
+    def shuts(self, since: datetime.datetime | None = None) -> Iterator[Logged[Shut]]:
+        """The lanes that were found to be another model, as it was found; by an index."""
+        with self._reading():
+            for _, at, body in self._pages("shuts", since):
+                yield Logged(_time(at), _shut.decode(body))
+
+    def tally(self, since: datetime.datetime | None = None) -> Counter[tuple[str | None, str]]:
+        """How many answers clients were given since, marked ones too, by workload and answering lane.
+
+        Reads every record since once.
+        """
+        found = Counter[tuple[str | None, str]]()
+        with self._reading():
+            for _, body, first in self._pages("answers", since):
+                ended = _ended.decode(body)
+                if ended.status == "answered" and ended.lane is not None:
+                    found[_workload(first), ended.lane] += 1
+        return found
+
     def policy_text(self, hash: str) -> str | None:
         """The policy file that had this SHA-256, as it was served."""
         with self._reading():
@@ -198,13 +257,16 @@ class Reader:
         return Verification(True, entries, None, head.hex(), against.covered if against else 0)
 
     def _stories(self, query: str, seq: int, since: datetime.datetime | None) -> Iterator[Story]:
+        return (self._story(id) for _, id in self._pages(query, since, seq))
+
+    def _pages(self, query: str, since: datetime.datetime | None, seq: int = 0) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query that goes on from a record's number, which comes first in each."""
         # A page a query: an open one would keep the write-ahead log growing for as long as a person reads.
         earliest = (since - _EPOCH) // _MICROSECOND if since else 0
         while True:
             with self._reading():
                 page = self._db.execute(SQL[query], {"seq": seq, "since": earliest, "page": _PAGE}).fetchall()
-            for _, id in page:
-                yield self._story(id)
+            yield from page
             if len(page) < _PAGE:
                 return
             seq = page[-1][0]
@@ -213,17 +275,21 @@ class Reader:
         opening: Opening | None = None
         intents: list[Logged[Intent]] = []
         outcome: Logged[Outcome] | None = None
+        words: list[Logged[Feedback]] = []
         with self._reading():
             for _, micros, body in self._db.execute(SQL["story"], {"decision": id}):
-                entry, at = _entry.decode(body), _EPOCH + micros * _MICROSECOND
-                opening = opening or entry.opening
+                entry, at = _entry.decode(body), _time(micros)
+                if isinstance(entry, Intent | Outcome):
+                    opening = opening or entry.opening
                 if isinstance(entry, Intent):
                     intents.append(Logged(at, entry))
-                else:
+                elif isinstance(entry, Outcome):
                     outcome = Logged(at, entry)
+                elif isinstance(entry, Feedback):
+                    words.append(Logged(at, entry))
         if opening is None:
             raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway log verify`")
-        return Story(id, opening, tuple(intents), outcome)
+        return Story(id, opening, tuple(intents), outcome, tuple(words))
 
     def _starting_with(self, prefix: str) -> list[str]:
         if not prefix or not prefix.isprintable():
@@ -244,10 +310,12 @@ class Reader:
         salt: tuple[bytes] | None = self._db.execute(SQL["salt"]).fetchone()
         if salt is None:
             raise _BrokenError("the log's salt is gone: no link can be checked")
-        start: tuple[bytes] | None = self._db.execute(SQL["hash_of"], {"seq": after}).fetchone()
-        if after and start is None:
-            raise _BrokenError(f"record {after} is missing")
-        expected, head = after, start[0] if start else genesis(salt[0])
+        expected, head = after, genesis(salt[0])
+        if after:
+            start: tuple[bytes] | None = self._db.execute(SQL["hash_of"], {"seq": after}).fetchone()
+            if start is None:
+                raise _BrokenError(f"record {after} is missing")
+            (head,) = start
         yield expected, head
         for seq, at, decision, kind, body, hash, typed in self._db.execute(SQL["chain"], {"after": after}):
             expected += 1
@@ -269,6 +337,15 @@ class Reader:
         (said,) = self._db.execute(SQL["integrity"]).fetchone()
         if said != "ok":
             raise _BrokenError(f"SQLite finds the file damaged: {' '.join(said.split())}")
+
+
+def _workload(body: bytes) -> str | None:
+    """What a request's first entry says of its workload."""
+    return _first.decode(body).opening.signals.workload
+
+
+def _time(micros: int) -> datetime.datetime:
+    return _EPOCH + micros * _MICROSECOND
 
 
 def _named(seq: int, decision: object) -> str:

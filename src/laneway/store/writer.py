@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from laneway.errors import LogError
+from laneway.errors import LogError, LogInUse
 from laneway.record import Entry, Outcome
 from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link, newer
 
@@ -261,7 +261,7 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LogError(
+            raise LogInUse(
                 f"the log {path} is in use by another server ({lock}): stop that one, or name another log"
             ) from None
         yield

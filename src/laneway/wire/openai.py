@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -18,13 +18,16 @@ from laneway.request import Request
 from laneway.wire.openai_answer import DONE, Event, Stream, read_answer
 from laneway.wire.openai_screen import screen
 
-__all__ = ["DONE", "Event", "Stream", "error_body", "error_event", "outgoing", "prompted", "read", "read_answer"]
+__all__ = ["DONE", "Event", "Stream", "error_body", "error_event", "outgoing", "prompted", "read", "read_answer", "shaped",
+           "strict"]  # fmt: skip
 
 _DEEPEST = 64
 _LONGEST_LABEL = 100
 _PREFIX = "laneway-"
 _LABELS = ("sensitivity", "workload", "latency", "ceiling", "stakes", "team", "region", "language", "fact-<name>")
 _FACT = "fact-"
+
+T = TypeVar("T")
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -94,10 +97,8 @@ _NAMEABLE = frozenset(
 
 def read(body: bytes, headers: Mapping[str, str]) -> Request:
     """The client's request. `headers` by lower-case name; RequestError says what cannot be used."""
-    fields = _parse(body)
-    canonical = msgspec.json.encode(fields)
-    _refuse_duplicates(body, canonical)
-    typed = _typed(fields)
+    fields, canonical = strict(body)
+    typed = shaped(fields, _Body)
     if typed.n is not None and typed.n > 1:
         raise RequestError(400, "unsupported", "`n` above 1 is not supported; ask once for each answer", "n")
     labels = _labels(headers, typed.metadata or {})
@@ -170,6 +171,14 @@ def error_event(
     return b"data: " + error_body(code, message, kind=kind, param=param, details=details) + b"\n\n"
 
 
+def strict(body: bytes) -> tuple[dict[str, object], bytes]:
+    """The JSON object in `body`, and its compact text. Raises RequestError where two readers could see two of them."""
+    fields = _parse(body)
+    canonical = msgspec.json.encode(fields)
+    _refuse_duplicates(body, canonical)
+    return fields, canonical
+
+
 def _parse(body: bytes) -> dict[str, object]:
     try:
         fields: object = msgspec.json.decode(body)
@@ -231,9 +240,10 @@ def _unique(pairs: list[tuple[str, object]]) -> None:
         seen.add(key)
 
 
-def _typed(fields: dict[str, object]) -> _Body:
+def shaped(fields: dict[str, object], kind: type[T]) -> T:
+    """`fields` as a `kind`. Raises RequestError naming the field that is missing or has a wrong type."""
     try:
-        return msgspec.convert(fields, _Body)
+        return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at ")
         place = path.strip("`").removeprefix("$").removeprefix(".")

@@ -1,0 +1,91 @@
+"""feedback: what somebody says of an answer in, one entry of the log out, once it is durable.
+
+Owns what such a word may be: of an answer that was given, short, without identifiers, and only so many for one
+answer. What words are worth is for `rejections` to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing
+
+import msgspec
+
+from laneway.classify.sensitivity import identifiers
+from laneway.errors import RequestError, shown
+from laneway.record import Feedback, Outcome, Source
+from laneway.rejections import rejected, standing
+from laneway.report import ending
+from laneway.store import Log, Reader, Story
+
+__all__ = ["ANONYMOUS", "MOST_WORDS", "put", "worded"]
+
+ANONYMOUS = "anonymous"
+"""Who speaks, where nobody says."""
+
+_LONGEST_REASON, _LONGEST_NAME = 500, 100  # Characters.
+
+MOST_WORDS = 20
+"""So many words may be on record for one answer, and one more that rejects it where none of them does."""
+
+
+def worded(id: str, *, accepted: bool, reason: str, by: str, source: Source) -> Feedback:
+    """These values as a Feedback. Raises RequestError where they are too long, unprintable or hold an identifier."""
+    if not 0 < len(by) <= _LONGEST_NAME or not by.isprintable():
+        raise RequestError(400, "invalid_label", f"`user` must be 1 to {_LONGEST_NAME} printable characters", "user")
+    if len(reason) > _LONGEST_REASON or not reason.isprintable():
+        message = f"`reason` must be at most {_LONGEST_REASON} printable characters on one line; it is not for content"
+        raise RequestError(400, "invalid_reason", message, "reason")
+    for name, text in (("user", by), ("reason", reason)):
+        found = _identifiers(text)
+        if found:
+            message = f"`{name}` holds what looks like an identifier ({', '.join(found)}); say it without: it is kept"
+            raise RequestError(400, "identifier_found", message, name)
+    return Feedback(id=id, accepted=accepted, reason=reason, by=by, source=source)
+
+
+def _identifiers(text: str) -> list[str]:
+    """The kinds of identifier in a text."""
+    body = {"text": text}
+    try:
+        return sorted({kind for _, kind in identifiers(msgspec.json.encode(body).decode(), body)})
+    except ValueError:
+        return ["too costly to read"]
+
+
+async def put(log: Log, word: Feedback) -> bool:
+    """Put `word` on record; True once it is on disk, False where the same one said the same last.
+
+    One call at a time for one log. Raises RequestError where it is about no answer, or about one of which enough was
+    said; LogError where the log cannot be read or written.
+    """
+    story = await asyncio.to_thread(_story, log, word.id)
+    if story is None:
+        message = "no such decision in this server's log; send an answer's Laneway-Decision header"
+        raise RequestError(404, "unknown_decision", message, "decision")
+    outcome = story.outcome.entry if story.outcome else None
+    if not _is_news(word, outcome, [logged.entry for logged in story.feedback]):
+        return False
+    await log.append(word)
+    return True
+
+
+def _story(log: Log, id: str) -> Story | None:
+    with closing(Reader.open(log.path)) as reader:
+        found = reader.story(id)
+    return found if found is not None and found.id == id else None  # the start of an id is none
+
+
+def _is_news(word: Feedback, outcome: Outcome | None, words: Sequence[Feedback]) -> bool:
+    if outcome is None or outcome.status != "answered":
+        ended = "has not ended" if outcome is None else f"ended as {ending(outcome)}"
+        message = f"decision {shown(word.id)} {ended}: there is no answer to speak of"
+        raise RequestError(409, "not_answered", message, "decision")
+    if standing(words).get((word.source, word.by)) == word:
+        return False
+    # Nobody can keep a rejection out by speaking first, however often.
+    if len(words) >= MOST_WORDS and (word.accepted or rejected(words)):
+        message = f"{len(words)} words on this answer are on record, and no more are taken"
+        raise RequestError(429, "feedback_full", message, "decision")
+    return True
