@@ -53,10 +53,11 @@ LAYERS = """
     evidence.scorers.kind
     evidence.scorers.exact evidence.scorers.numeric evidence.scorers.pattern evidence.scorers.structure
     evidence.scorers.labels evidence.scorers.quote evidence.scorers.code evidence.scorers
-    evidence.sets evidence.basis evidence.standing
+    evidence.sets evidence.basis
     evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
     evidence.statistics.sequence evidence.statistics.agreement
     rejections report
+    evidence.heard evidence.standing
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini

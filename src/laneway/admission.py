@@ -50,7 +50,8 @@ def _told(policy: Policy, shown: Shown) -> str:
     against = f"; the bar is {plain(bar.score)} at {bar.confidence:.0%}" if bar else ""
     # Rounded down: nothing is said to be better than it was shown to be.
     least = plain(int(shown.lower * 1000) / 1000)
+    people = f", and people rejected {shown.rejected} of {shown.answers} answers since" if shown.rejected else ""
     return (
         f"{shown.lane} has shown {least} or more at {shown.confidence:.0%} confidence, on {shown.samples} samples on "
-        f"{shown.on}{against}"
+        f"{shown.on}{people}{against}"
     )

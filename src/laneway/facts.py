@@ -18,7 +18,8 @@ __all__ = ["Facts", "Shown", "down", "supposed"]
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     """What `lane` has shown on the request's workload, in its language: `samples` scores, on a day.
 
-    Their mean is `lower` (0..1) or more, at `confidence`. `missing` says why nothing that it has shown counts.
+    Their mean is `lower` (0..1) or more, at `confidence`; less where people `rejected` many of its `answers` since.
+    `missing` says why nothing that it has shown counts.
     """
 
     lane: str
@@ -27,6 +28,8 @@ class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     confidence: float = 0.0
     samples: int = 0
     on: datetime.date | None = None
+    answers: int = 0
+    rejected: int = 0
 
     def meets(self, bar: Bar | None) -> bool:
         """Whether this is enough for the bar; where there is none, nothing is."""

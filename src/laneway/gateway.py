@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -30,11 +30,11 @@ from laneway.gate import check_schema, escalation, unmended
 from laneway.judge import judged
 from laneway.policy import Policy
 from laneway.providers import Provider
-from laneway.record import Attempt, Opening, Outcome, Status, Verdict
+from laneway.record import Attempt, Opening, Outcome, Shut, Status, Verdict
 from laneway.request import Request
 from laneway.serve import Client, Got, Run, serve
 from laneway.signals import Ask, Signals
-from laneway.store import Log
+from laneway.store import Log, Reader
 from laneway.traffic import Traffic
 from laneway.wire import openai
 
@@ -159,8 +159,10 @@ class Gateway:
         run.ended = True
         self._notice(run)
         self.traffic.ended[status] += 1
+        if status == "answered" and lane is not None:
+            self.active.standing.gave(run.signals.workload, lane)
         # Shielded: a client that goes away now must not leave the record half way to the log.
-        await asyncio.shield(self._written(run, _outcome(run, status, lane, verdict, code)))
+        await asyncio.shield(self._written(run, _outcome(run, status, lane, verdict, code), self._shut(run)))
 
     def _notice(self, run: Run) -> None:
         """Say so, once, where a lane answers as another model than before; one that is itself again is forgotten."""
@@ -173,10 +175,32 @@ class Gateway:
                 _log.warning("lane %s answers as %s, not as %s (decision %s); if that is meant, say `reports: %s`",
                              attempt.lane, attempt.model, attempt.other_than, run.id, attempt.model)  # fmt: skip
 
-    async def _written(self, run: Run, outcome: Outcome) -> None:
+    def _shut(self, run: Run) -> list[Shut]:
+        """The lanes whose evidence does not count any more, as they answered as another model than was measured."""
+        standing, found = self.active.standing, list[Shut]()
+        for attempt in run.attempts if run.policy is self.active.policy else ():
+            other = attempt.model and standing.answered(run.policy.lanes[attempt.lane], attempt.model)
+            if other:
+                _log.error("lane %s was measured as %s and answers as %s (decision %s): its evidence does not count",
+                           other.lane, other.measured, other.answered, run.id)  # fmt: skip
+                found.append(Shut(id=run.id, lane=other.lane, endpoint=other.endpoint, measured=other.measured,
+                                  answered=other.answered))  # fmt: skip
+        return found
+
+    async def heard(self) -> None:
+        """Count anew what people said of answers, where one was rejected: a lane may shut."""
+        standing = self.active.standing
+
+        def listen() -> None:
+            with closing(Reader.open(self.log.path)) as reader:
+                standing.listen(reader)
+
+        await asyncio.to_thread(listen)
+
+    async def _written(self, run: Run, outcome: Outcome, shut: list[Shut]) -> None:
         """Write how a request ended; where that fails, the log is owed what the client gets instead."""
         try:
-            await self.log.append(outcome)
+            await self.log.append(outcome, *shut)
         except LogError:
             if run.intents:
                 self.log.owe(outcome if outcome.status == "cancelled" else _unanswered(outcome))

@@ -1,7 +1,8 @@
 """report: recorded stories in, the review's three questions answered.
 
 Which tasks escalated? Which cheap answers were rejected, by the gate or by people? Which fallbacks fired? Each by
-workload, rule, lane and cause, with an example to look at. And which lanes answered as another model than the policy names.
+workload, rule, lane and cause, with an example to look at. And which lanes answered as another model than the policy
+names.
 """
 
 from __future__ import annotations

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from laneway.evidence.basis import Basis, basis, policy_folder
+from laneway.evidence.heard import Heard, Source
 from laneway.evidence.ledger import FILE, Bound, Evidence, LedgerError, read
 from laneway.evidence.sample import prompt_hash
 from laneway.facts import Shown, supposed
 from laneway.lane import Lane
 from laneway.policy import Policy
+from laneway.rejections import most_good
 from laneway.request import Request
 from laneway.signals import Signals
 from laneway.wire import openai
@@ -30,15 +32,16 @@ GROUP = "group"
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A lane, at its endpoint, was seen to answer as the model `answered`, at a time."""
+    """A lane, at its endpoint, measured as one model, was seen to answer as the model `answered`, at a time."""
 
     lane: str
     endpoint: str
+    measured: str
     answered: str
     at: datetime.datetime
 
 
-def stand(policy: Policy, others: Iterable[Other] = ()) -> Standing:
+def stand(policy: Policy, others: Iterable[Other] = (), heard: Heard | None = None) -> Standing:
     """What counts under the policy, by the ledger beside it. Raises PolicyError where its files cannot be used."""
     ledger = policy_folder(policy) / FILE
     entries, trouble = tuple[Evidence, ...](), ""
@@ -47,14 +50,15 @@ def stand(policy: Policy, others: Iterable[Other] = ()) -> Standing:
     except LedgerError as error:
         trouble = f"the ledger cannot be used: {error}"
     found = basis(policy, entries)
-    return Standing(policy, found, entries, list(others), trouble, (ledger, *found.files))
+    return Standing(policy, found, entries, list(others), heard or Heard(), trouble, (ledger, *found.files))
 
 
 @dataclass(eq=False)
 class Standing:
     """The ledger under one policy. `trouble` says why nothing in it counts, where it could not be read.
 
-    `others` are what lanes were seen to answer as; they outlive a policy. `files` are those that all this depends on.
+    `others` are what lanes were seen to answer as, and `heard` is what people said of answers; both outlive a policy.
+    `files` are those that all this depends on.
     `supposed` are lanes that are taken to have shown enough, whatever the ledger says.
     """
 
@@ -62,6 +66,7 @@ class Standing:
     basis: Basis = field(default_factory=Basis)
     entries: tuple[Evidence, ...] = ()
     others: list[Other] = field(default_factory=list)
+    heard: Heard = field(default_factory=Heard)
     trouble: str = ""
     files: tuple[Path, ...] = ()
     supposed: tuple[str, ...] | None = None
@@ -93,14 +98,23 @@ class Standing:
 
     def answered(self, lane: Lane, model: str) -> Other | None:
         """What is news of a lane that answers as `model`: that it was measured as another, if so. It counts at once."""
-        measured = (e for e in self.entries if e.lane == lane.name and e.endpoint == lane.url)
-        newest = max((e.at for e in measured if e.reported != model), default=None)
-        if newest is None or any(o.at >= newest and o.answered == model for o in self._others(lane)):
+        entries = [e for e in self.entries if e.lane == lane.name and e.endpoint == lane.url and e.reported != model]
+        if not entries or any(o.at >= entries[-1].at and o.answered == model for o in self._others(lane)):
             return None
-        found = Other(lane.name, lane.url, model, datetime.datetime.now(datetime.UTC))
+        found = Other(lane.name, lane.url, entries[-1].reported, model, datetime.datetime.now(datetime.UTC))
         self.others.append(found)
         self._known.clear()
         return found
+
+    def gave(self, workload: str | None, lane: str) -> None:
+        """The lane gave an answer on the workload."""
+        if self.heard.gave(workload, lane):
+            self._known.clear()
+
+    def listen(self, log: Source) -> None:
+        """Count anew what people said of answers since evidence was measured. Blocks."""
+        self.heard.listen(log, (entry.at for entry in self.entries))
+        self._known.clear()
 
     def _others(self, lane: Lane) -> Iterator[Other]:
         return (o for o in self.others if o.lane == lane.name and o.endpoint == lane.url)
@@ -155,7 +169,18 @@ class Standing:
         if missing:
             return Shown(entry.lane, missing)
         bound = entry.bounds[cell]
-        return Shown(entry.lane, "", bound.lower, entry.confidence, bound.samples, entry.at.date())
+        answers, rejected = self.heard.counts(entry.workload, entry.lane, entry.at)
+        lower = min(bound.lower, most_good(answers, rejected, entry.confidence))
+        return Shown(
+            entry.lane,
+            "",
+            lower,
+            entry.confidence,
+            bound.samples,
+            entry.at.date(),
+            answers if rejected else 0,
+            rejected,
+        )
 
     def _worse(self, entry: Evidence, *, by_group: bool) -> str:
         """A part of the work, which the whole must not hide, on which the lane is proved to be below the bar."""

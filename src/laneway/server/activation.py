@@ -11,19 +11,20 @@ import concurrent.futures
 import datetime
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 from laneway.clock import today
 from laneway.errors import LanewayError, PolicyError
-from laneway.evidence.standing import Other, stand
+from laneway.evidence.standing import Other, Standing, stand
 from laneway.gateway import Active, Gateway
 from laneway.policy import Policy
 from laneway.policy_file import load
 from laneway.proof.verify import Report, verify
 from laneway.providers.http import HttpProvider
-from laneway.store import Log
+from laneway.store import Log, Reader
 
 __all__ = ["POLL", "Refused", "activate", "proved", "watch"]
 
@@ -54,16 +55,25 @@ def proved(path: Path) -> tuple[Policy, Report]:
     return policy, report
 
 
-async def activate(policy: Policy, log: Log, provider: HttpProvider, others: Iterable[Other] = ()) -> Active:
+async def activate(policy: Policy, log: Log, provider: HttpProvider) -> Active:
     """`policy` ready to be in force over `provider`: its text is on record, and what its lanes have shown is known.
 
     Raises PolicyError where a file that it names cannot be used.
     """
-    standing = await _apart(lambda: stand(policy, others))
-    if standing.trouble:
-        _log.error("no evidence counts: %s", standing.trouble)
+    standing = await _apart(lambda: _standing(policy, log.path))
     await asyncio.to_thread(log.archive, policy.hash, policy.text)
     return Active(policy, provider, provider.closed, standing)
+
+
+def _standing(policy: Policy, log: Path) -> Standing:
+    """What the policy's lanes have shown, by the ledger, and what the log says that lowers it."""
+    with closing(Reader.open(log)) as reader:
+        shuts = ((logged.at, logged.entry) for logged in reader.shuts())
+        standing = stand(policy, (Other(s.lane, s.endpoint, s.measured, s.answered, at) for at, s in shuts))
+        standing.listen(reader)
+    if standing.trouble:
+        _log.error("no evidence counts: %s", standing.trouble)
+    return standing
 
 
 async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: Mapping[str, str]) -> None:
@@ -94,14 +104,12 @@ async def _take_up(path: Path, gateway: Gateway, provider: HttpProvider, environ
     active = gateway.active
     policy = await _apart(lambda: load(path))
     if policy.hash == active.policy.hash:
-        standing = await _apart(lambda: stand(active.policy, active.standing.others))
-        if standing.trouble and standing.trouble != active.standing.trouble:
-            _log.error("no evidence counts: %s", standing.trouble)
+        standing = await _apart(lambda: _standing(active.policy, gateway.log.path))
         gateway.active = gateway.active._replace(standing=standing)
         return provider
     policy, _ = await _apart(lambda: proved(path))
     provider = provider.renewed(policy.lanes, environ, policy.networks)
-    gateway.active = await activate(policy, gateway.log, provider, active.standing.others)
+    gateway.active = await activate(policy, gateway.log, provider)
     _log.warning("policy %s of %s is in force now", policy.hash[:12], path)
     return provider
 

@@ -193,6 +193,8 @@ class Api:
         word = words.read(await _posted(scope, headers, receive, words.MAX_BODY), headers)
         async with self._speaking:
             new = await put(self.gateway.log, word)
+            if new:
+                await self.gateway.heard()
         said = {"decision": word.id, "accepted": word.accepted, "user": word.by, "source": word.source, "recorded": new}
         await reply.whole(200, msgspec.json.encode(said), {})
 
