@@ -40,13 +40,7 @@ LAYERS = """
     certificate certificate.form certificate.certify
     certificate.cases certificate.kinds certificate.ways certificate.replay certificate.second
     proof.words
-    people people.matrix people.plain
-    people.document
-    people.whereabouts
-    people.assemble
-    people.markdown people.page
     gate
-    diff diff.seen diff.order diff.changed diff.compare diff.telling
     wire wire.openai_answer wire.openai_screen wire.openai
     evidence evidence.sample evidence.ledger
     evidence.sandbox.folder evidence.sandbox.inside evidence.sandbox
@@ -57,7 +51,13 @@ LAYERS = """
     evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
     evidence.statistics.sequence evidence.statistics.agreement
     rejections report
-    evidence.heard evidence.standing
+    evidence.heard evidence.standing evidence.owed
+    people people.matrix people.plain
+    people.document
+    people.whereabouts
+    people.assemble
+    people.markdown people.page
+    diff diff.seen diff.order diff.changed diff.compare diff.telling
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini

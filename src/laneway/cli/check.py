@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,10 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from laneway.cli.certificate import certificate_options, certified, verified
-from laneway.cli.output import as_json, err, json_option, out, policy_argument
+from laneway.cli.output import as_json, err, grid, json_option, out, policy_argument
 from laneway.cli.test import read_cases
 from laneway.clock import today
 from laneway.errors import PolicyError, UsageError
+from laneway.evidence.owed import Owed, findings, owed
+from laneway.evidence.standing import stand
 from laneway.policy import Policy
 from laneway.policy_cases import unmet
 from laneway.policy_file import load, parse
@@ -74,12 +77,19 @@ def check(
         report = _proved(policy, policy_path, day, seconds)
     if fixed:
         write_source(policy_path, before, policy.text)
+    standing = stand(policy)
+    report = replace(report, findings=(*report.findings, *findings(standing, day)))
+    rows = tuple(owed(standing, day))
     if json_:
-        as_json(report_json(policy, report) | {"fixed": [fixed_json(each) for each in fixed]})
+        evidence = [{"workload": o.workload, "lane": o.lane, "language": o.language or None, "code": o.code,
+                     "until": o.until and f"{o.until}", "told": o.told} for o in rows]  # fmt: skip
+        as_json(report_json(policy, report) | {"fixed": [fixed_json(each) for each in fixed], "evidence": evidence})
     else:
         for each in fixed:
             _print_fixed(each)
         print_findings(policy, report.findings)
+        if rows:
+            _print_owed(rows)
         style = "bold green" if _good(report, strict=strict) else "bold red"
         out.print(conclusion(report, time.monotonic() - started), style=style, soft_wrap=True)
     good = _good(report, strict=strict)
@@ -152,6 +162,21 @@ def _print_fixed(fixed: Fixed) -> None:
     out.print(told, soft_wrap=True)
     for line in changed_lines(fixed.policy, fixed.repair):
         out.print(f"  {line}", style="dim", soft_wrap=True)
+
+
+def _print_owed(rows: tuple[Owed, ...]) -> None:
+    """On what each lane serves each workload, and what it lacks."""
+    table = grid("workload", "lane", "serves", "until", "why")
+    for row in rows:
+        work = f"{row.workload} ({row.language})" if row.language else row.workload
+        serves, style = _SERVES[row.code]
+        until = "" if row.until is None else f"{row.until}"
+        table.add_row(work, row.lane, Text(serves, style=style), until, row.told.removeprefix(f"{row.lane} "))
+    out.print(table)
+    out.print()
+
+
+_SERVES = {"evidence-met": ("on evidence", "green"), "waived": ("on a waiver", "yellow"), "no-evidence": ("no", "red")}
 
 
 def _good(report: Report, *, strict: bool) -> bool:

@@ -13,6 +13,8 @@ from laneway.cli.check import print_findings
 from laneway.cli.output import as_json, err, grid, json_option, out, policy_argument
 from laneway.clock import today
 from laneway.errors import UsageError
+from laneway.evidence.owed import owed
+from laneway.evidence.standing import stand
 from laneway.people.assemble import document, document_json
 from laneway.people.document import Cell, Document, Table, Tone
 from laneway.people.markdown import markdown
@@ -57,7 +59,7 @@ def _show(policy_path: Path, markdown_: bool, file: Path | None, seconds: float,
     made = load(policy_path)
     with Status("proving", console=err):
         report = verify(made, today(), seconds=seconds)
-        told = document(made, report, today(), seconds=seconds)
+        told = document(made, report, today(), tuple(owed(stand(made), today())), seconds=seconds)
     if json_:
         as_json(document_json(made, report, told))
     elif file is not None:

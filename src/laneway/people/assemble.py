@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Iterator
 
 import laneway
+from laneway.evidence.owed import Owed
 from laneway.people.document import Cell, Document, Row, Section, Tone, sections_json, table
 from laneway.people.matrix import Matrix, Use
 from laneway.people.plain import Plain, days, listed, seconds
@@ -30,15 +31,17 @@ _LIMITS = (
 _HELD = "held until a person approves: no model is called, and Laneway has no way yet to approve it"
 
 
-def document(policy: Policy, report: Report, today: datetime.date, *, seconds: float = 60) -> Document:
-    """The document for `policy`, of which `report` was proved on `today`."""
+def document(
+    policy: Policy, report: Report, today: datetime.date, shown: tuple[Owed, ...] = (), *, seconds: float = 60
+) -> Document:
+    """The document for `policy`, of which `report` was proved on `today`, with what its lanes have `shown`."""
     space = Space(policy)
     try:
         matrix = Matrix(Subject(policy, today, space, choose(space, seconds)))
-        made = _Writer(policy, report, today, matrix)
+        made = _Writer(policy, report, today, matrix, shown)
         return Document(policy.name, today, made.verdict(), tuple(made.sections()), made.reach())
     except NotProved as error:
-        made = _Writer(policy, report, today, None, f"This could not be worked out: {error}.")
+        made = _Writer(policy, report, today, None, shown, f"This could not be worked out: {error}.")
         return Document(policy.name, today, made.verdict(), tuple(made.sections()), ())
 
 
@@ -56,8 +59,12 @@ def document_json(policy: Policy, report: Report, made: Document) -> dict[str, o
 class _Writer:
     """Writes the sections, one method each."""
 
-    def __init__(self, policy: Policy, report: Report, today: datetime.date, matrix: Matrix | None, why: str = ""):
+    def __init__(
+        self, policy: Policy, report: Report, today: datetime.date, matrix: Matrix | None, shown: tuple[Owed, ...],
+        why: str = "",
+    ) -> None:  # fmt: skip
         self.policy, self.report, self.today, self.matrix, self.why = policy, report, today, matrix, why
+        self.shown = shown
         self.plain = Plain(policy)
         self.places = Whereabouts(policy, today)
         self.classes = tuple(reversed(policy.classes))
@@ -79,6 +86,7 @@ class _Writer:
         yield self.outages()
         yield self.checks()
         yield self.waivers()
+        yield from self.evidence()
         yield self.deadlines()
         yield self.reviews()
         yield self.must()
@@ -284,6 +292,18 @@ class _Writer:
             bar = f"The bar for evidence is a score of {gate.bar.score:g} at a confidence of {gate.bar.confidence:g}."
         lead = (bar, "A lane that is on no waiver in force and has no evidence is closed.")
         return Section("evidence", "Evidence and waivers", lead, table((*_RULE, "by", "until"), rows))
+
+    def evidence(self) -> Iterator[Section]:
+        """What lanes have shown on workloads that have sets; nothing where none has."""
+        rows: list[Row] = []
+        for one in self.shown:
+            work = f"{one.workload}, in {one.language}" if one.language else one.workload
+            serves = {"evidence-met": Cell("on evidence", "good"), "waived": Cell("on a waiver", "warn")}
+            until = Cell("") if one.until is None else Cell(f"{one.until}", "", _days_to(one.until, self.today))
+            rows.append((work, one.lane, serves.get(one.code, Cell("no", "shut")), one.told, until))
+        if rows:
+            yield Section("shown", "What the lanes have shown", ("As of the day of this page, by the ledger.",),
+                          table(("workload", "lane", "serves", "why", "until"), rows))  # fmt: skip
 
     def deadlines(self) -> Section:
         rows = [

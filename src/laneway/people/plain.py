@@ -11,6 +11,7 @@ from laneway.condition import All, Always, Any, Condition, Not, Test
 from laneway.lane import Lane, Zone, exact
 from laneway.policy import Detect, Gate, Must, Policy, Ranking, Unlabelled, Workload
 from laneway.regions import DEVICE, SETS
+from laneway.signals import LANGUAGES
 
 __all__ = ["Plain", "days", "listed", "places", "seconds"]
 
@@ -22,6 +23,7 @@ _CHECKS = {
     "refusal": "is a refusal",
     "judge": "is doubted by a judge",
 }
+_IN = dict(zip(LANGUAGES, ("English", "Swedish", "Norwegian", "Danish", "Finnish", "German"), strict=True))
 _SUBJECTS = {
     "sensitivity": "the data is",
     "difficulty": "the difficulty is",
@@ -245,6 +247,10 @@ class Plain:
             said.append(of.latency)
         if of.ceiling is not None:
             said.append(f"at most {self.money(of.ceiling)}")
+        if isinstance(of, Workload):
+            said += [f"behind the prompt {of.prompt}"] * (of.prompt is not None)
+            said += [f"in {_IN[of.language]} where nothing else is said"] if of.language else []
+            said += [f"measured by {listed(of.evals)}"] * bool(of.evals)
         return "; ".join(said) or "as where nobody said"
 
     def detect(self, found: Detect) -> str:

@@ -1,0 +1,91 @@
+"""owed: by workload and lane, on what it serves now and until when, and what is missing where it does not."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from laneway.admission import admitted
+from laneway.evidence.standing import Standing
+from laneway.proof.finding import Finding
+from laneway.proof.lint import SOON
+from laneway.signals import LANGUAGES, Signals
+from laneway.wall import walled
+
+__all__ = ["Owed", "findings", "owed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Why the lane serves the workload in this language (empty: in any), until a day; or why it does not.
+
+    `code` is `evidence-met`, `waived` or `no-evidence`, as in reasons.
+    """
+
+    workload: str
+    lane: str
+    language: str
+    code: str
+    told: str
+    until: datetime.date | None
+
+
+def owed(standing: Standing, today: datetime.date) -> Iterator[Owed]:
+    """Every workload that has sets, with every lane that the wall may let it use, weakest first."""
+    policy = standing.policy
+    assert policy is not None
+    wall = walled(policy, today)
+    for work in policy.workloads.values():
+        if work.name not in policy.measured:
+            continue
+        data_class = work.sensitivity or policy.unlabelled.sensitivity
+        for language in _languages(standing, work.name):
+            signals = Signals(sensitivity=data_class, workload=work.name, language=language or None)
+            shown = {one.lane: one for one in standing.of(signals, today)}
+            for lane in (name for name in policy.strength if name in wall[data_class].admitted):
+                reason = admitted(policy, lane, work.name, shown.get(lane), today)
+                until = None
+                if reason.code == "evidence-met" and (on := shown[lane].on) is not None:
+                    until = on + datetime.timedelta(days=policy.fresh_days)
+                elif reason.code == "waived":
+                    until = next(w.until for w in policy.gate.waivers if w.id == reason.rule)
+                yield Owed(work.name, lane, language, reason.code, reason.effect, until)
+
+
+def _languages(standing: Standing, workload: str) -> list[str]:
+    """The languages in which lanes were measured on the workload; one empty word where none was told apart."""
+    entries = (entry for entry in standing.entries if entry.workload == workload)
+    found = {key.partition("/")[0] for entry in entries for key in entry.bounds}
+    return [language for language in LANGUAGES if language in found] or [""]
+
+
+def findings(standing: Standing, today: datetime.date) -> Iterator[Finding]:
+    """Warnings: a ledger that cannot be used, work that no lane may do now, evidence that soon counts no more."""
+    policy = standing.policy
+    assert policy is not None
+    gate = policy.gate
+    if standing.trouble:
+        yield Finding(
+            code="ledger", about="gate.evidence", line=gate.line, severity="warning",
+            message=f"no evidence counts: {standing.trouble}",
+            remedy="restore the ledger; until then lanes serve on waivers alone",
+        )  # fmt: skip
+    rows = list(owed(standing, today))
+    for name, language in dict.fromkeys((row.workload, row.language) for row in rows):
+        lanes = [row for row in rows if (row.workload, row.language) == (name, language)]
+        line, what = policy.workloads[name].line, f"requests for {name}" + (f" in {language}" if language else "")
+        if all(row.code == "no-evidence" for row in lanes):
+            told = "; ".join(row.told for row in lanes)
+            yield Finding(
+                code="unproven", about=f"workloads.{name}", line=line, severity="warning",
+                message=f"no lane may serve {what} now: {told}",
+                remedy="`laneway eval run`, or waive a lane until a date",
+            )  # fmt: skip
+        for row in lanes:
+            if row.code == "evidence-met" and row.until is not None and (row.until - today).days <= SOON:
+                yield Finding(
+                    code="stale-evidence", about=f"workloads.{name}", line=line, severity="warning",
+                    message=f"what {row.lane} has shown on {what} counts until {row.until}",
+                    remedy="`laneway eval run`",
+                )  # fmt: skip
