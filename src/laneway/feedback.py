@@ -19,7 +19,7 @@ from laneway.rejections import rejected, standing
 from laneway.report import ending
 from laneway.store import Log, Reader, Story
 
-__all__ = ["ANONYMOUS", "MOST_WORDS", "put", "worded"]
+__all__ = ["ANONYMOUS", "MOST_WORDS", "is_news", "put", "worded"]
 
 ANONYMOUS = "anonymous"
 """Who speaks, where nobody says."""
@@ -65,7 +65,7 @@ async def put(log: Log, word: Feedback) -> bool:
         message = "no such decision in this server's log; send an answer's Laneway-Decision header"
         raise RequestError(404, "unknown_decision", message, "decision")
     outcome = story.outcome.entry if story.outcome else None
-    if not _is_news(word, outcome, [logged.entry for logged in story.feedback]):
+    if not is_news(word, outcome, [logged.entry for logged in story.feedback]):
         return False
     await log.append(word)
     return True
@@ -77,7 +77,8 @@ def _story(log: Log, id: str) -> Story | None:
     return found if found is not None and found.id == id else None  # the start of an id is none
 
 
-def _is_news(word: Feedback, outcome: Outcome | None, words: Sequence[Feedback]) -> bool:
+def is_news(word: Feedback, outcome: Outcome | None, words: Sequence[Feedback]) -> bool:
+    """Whether `word` is to be added to the `words` on record of an answer; RequestError where it may not be."""
     if outcome is None or outcome.status != "answered":
         ended = "has not ended" if outcome is None else f"ended as {ending(outcome)}"
         message = f"decision {shown(word.id)} {ended}: there is no answer to speak of"

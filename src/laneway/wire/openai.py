@@ -18,8 +18,10 @@ from laneway.request import Request
 from laneway.wire.openai_answer import DONE, Event, Stream, read_answer
 from laneway.wire.openai_screen import screen
 
-__all__ = ["DONE", "Event", "Stream", "error_body", "error_event", "outgoing", "prompted", "read", "read_answer",
-           "shaped", "strict"]  # fmt: skip
+__all__ = [
+    "DONE", "Event", "Stream", "error_body", "error_event", "outgoing", "prompted", "read", "read_answer", "shaped",
+    "strict",
+]  # fmt: skip
 
 _DEEPEST = 64
 _LONGEST_LABEL = 100
