@@ -42,7 +42,7 @@ LAYERS = """
     proof.words
     gate
     wire wire.openai_answer wire.openai_screen wire.openai
-    evidence evidence.sample evidence.ledger
+    evidence evidence.sample evidence.ledger evidence.results
     evidence.sandbox.folder evidence.sandbox.inside evidence.sandbox
     evidence.scorers.kind
     evidence.scorers.exact evidence.scorers.numeric evidence.scorers.pattern evidence.scorers.structure
@@ -102,6 +102,7 @@ BROAD_EXCEPT = {
     "classify": "a failed detector counts as the strictest class",
     "classify.difficulty": "a failed computation counts as hard",
     "egress.door": "a connection half made is cut, whatever ended it, and the cause is raised again",
+    "evidence.results": "the worker boundary: its callers would wait for ever",
     "evidence.sandbox.inside": "whatever sandboxed code raises, also to end its process, is its result",
     "evidence.scorers": "a scorer that fails is said, and counts neither as 0 nor as 1",
     "gate": "jsonschema_rs raises several kinds that mean the same",
