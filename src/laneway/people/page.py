@@ -1,6 +1,6 @@
 """page: the document for people as one HTML page without script, to print, to keep and to hand to an auditor.
 
-Everything that a policy says passes through `_text` on its way here.
+Everything that a policy says passes through `escaped` on its way here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.resources import files
 from laneway.people.document import Cell, Document, Section, Table
 from laneway.people.whereabouts import DISTANCES
 
-__all__ = ["page"]
+__all__ = ["escaped", "framed", "page", "table_html"]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LINE, _TOP = 18, 34
@@ -21,9 +21,22 @@ _LINE, _TOP = 18, 34
 
 def page(document: Document) -> str:
     """The whole page."""
-    style = (files("laneway.people") / "page.css").read_text("utf-8")
-    contents = "".join(f'<li><a href="#{s.id}">{_text(s.title)}</a></li>' for s in document.sections)
     proved = document.proved
+    head = f"""<p>Policy for language models, read on <time datetime="{document.day}">{document.day}</time></p>
+<h1>{escaped(document.name)}</h1>
+<p class="verdict {proved.tone}"><strong>{escaped(proved.text.capitalize())}</strong> {escaped(proved.detail)}</p>"""
+    return framed(
+        f"{document.name}: policy for language models",
+        head,
+        [(section.id, section.title) for section in document.sections],
+        "".join(_section(section, document) for section in document.sections),
+    )
+
+
+def framed(title: str, head: str, contents: Iterable[tuple[str, str]], main: str, style: str = "") -> str:
+    """A page of this style, with `style` after it. `head` and `main` are HTML; a browser may load nothing for it."""
+    listed = "".join(f'<li><a href="#{id}">{escaped(name)}</a></li>' for id, name in contents)
+    css = (files("laneway.people") / "page.css").read_text("utf-8") + style
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -31,38 +44,36 @@ def page(document: Document) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{_text(document.name)}: policy for language models</title>
+<title>{escaped(title)}</title>
 <style>
-{style}</style>
+{css}</style>
 </head>
 <body>
 <header>
-<p>Policy for language models, read on <time datetime="{document.day}">{document.day}</time></p>
-<h1>{_text(document.name)}</h1>
-<p class="verdict {proved.tone}"><strong>{_text(proved.text.capitalize())}</strong> {_text(proved.detail)}</p>
+{head}
 </header>
-<nav aria-label="Contents"><ol>{contents}</ol></nav>
+<nav aria-label="Contents"><ol>{listed}</ol></nav>
 <main>
-{"".join(_section(section, document) for section in document.sections)}</main>
+{main}</main>
 </body>
 </html>
 """
 
 
 def _section(section: Section, document: Document) -> str:
-    lead = "".join(f"<p>{_text(text)}</p>\n" for text in section.lead)
+    lead = "".join(f"<p>{escaped(text)}</p>\n" for text in section.lead)
     drawing = _drawing(document) if section.id == "matrix" else ""
-    table = "" if section.table is None else _table(section.table, section.id)
-    title = f'<h2 id="{section.id}-title">{_text(section.title)}</h2>'
+    table = "" if section.table is None else table_html(section.table, section.id)
+    title = f'<h2 id="{section.id}-title">{escaped(section.title)}</h2>'
     return (
         f'<section id="{section.id}" aria-labelledby="{section.id}-title">\n{title}\n{drawing}{lead}{table}</section>\n'
     )
 
 
-def _table(table: Table, id: str) -> str:
+def table_html(table: Table, id: str) -> str:
     """A table whose roles are spelled out, as a narrow screen lays its rows out as blocks."""
     kind = "matrix" if table.matrix else "rows"
-    heads = "".join(f'<th scope="col" role="columnheader">{_text(column)}</th>' for column in table.columns)
+    heads = "".join(f'<th scope="col" role="columnheader">{escaped(column)}</th>' for column in table.columns)
     rows = "".join(f'<tr role="row">{"".join(_row(row, table.columns))}</tr>\n' for row in table.rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{id}-title">\n'
@@ -75,11 +86,11 @@ def _table(table: Table, id: str) -> str:
 def _row(row: tuple[Cell, ...], columns: tuple[str, ...]) -> Iterator[str]:
     for i, (cell, column) in enumerate(zip(row, columns, strict=True)):
         tone = f' class="{cell.tone}"' if cell.tone else ""
-        detail = f"<small>{_text(cell.detail)}</small>" if cell.detail else ""
-        text = _text(cell.text)
+        detail = f"<small>{escaped(cell.detail)}</small>" if cell.detail else ""
+        text = escaped(cell.text)
         inner = f"<time>{text}</time>{detail}" if _DATE.fullmatch(text) else f"<span>{text}</span>{detail}"
         yield f'<th scope="row" role="rowheader"{tone}>{inner}</th>' if i == 0 else (
-            f'<td role="cell" data-label="{_text(column)}"{tone}>{inner}</td>')  # fmt: skip
+            f'<td role="cell" data-label="{escaped(column)}"{tone}>{inner}</td>')  # fmt: skip
 
 
 def _drawing(document: Document) -> str:
@@ -92,14 +103,14 @@ def _drawing(document: Document) -> str:
     y, drawn, told = _TOP, list[str](), list[str]()
     for data_class, lanes in document.reach:
         height = _LINE * max(1, *(len(lanes[i]) for i in rings)) + 10
-        drawn.append(f'<text class="class" x="0" y="{y + height / 2 + 5:g}">{_text(data_class)}</text>')
+        drawn.append(f'<text class="class" x="0" y="{y + height / 2 + 5:g}">{escaped(data_class)}</text>')
         reached = [k for k, i in enumerate(rings) if lanes[i]]
         if reached:
             bar = step * (reached[-1] + 1) - 8
             drawn.append(f'<rect x="{left + 4}" y="{y}" width="{bar}" height="{height}" rx="6"/>')
         for k in reached:
             for n, lane in enumerate(lanes[rings[k]], start=1):
-                drawn.append(f'<text x="{left + step * k + 12}" y="{y + _LINE * n}">{_text(lane)}</text>')
+                drawn.append(f'<text x="{left + step * k + 12}" y="{y + _LINE * n}">{escaped(lane)}</text>')
         said = "; ".join(f"{DISTANCES[rings[k]]}: {', '.join(lanes[rings[k]])}" for k in reached)
         told.append(f"{data_class} data may reach {said or 'no lane'}.")
         y += height + 10
@@ -107,10 +118,10 @@ def _drawing(document: Document) -> str:
         x = left + step * k
         drawn.append(f'<text class="ring" x="{x + 12}" y="20">{DISTANCES[i]}</text>')
         drawn.append(f'<line x1="{x}" x2="{x}" y1="6" y2="{y}"/>')
-    width = left + step * len(rings)
+    width, said = left + step * len(rings), escaped(" ".join(told))
     return (
         '<figure>\n<figcaption>How far each class of data may go</figcaption>\n<div class="scroll" tabindex="0">'
-        f'<svg role="img" viewBox="0 0 {width} {y}" width="{width}" height="{y}" aria-label="{_text(" ".join(told))}">'
+        f'<svg role="img" viewBox="0 0 {width} {y}" width="{width}" height="{y}" aria-label="{said}">'
         f"{''.join(drawn)}</svg></div>\n</figure>\n"
     )
 
@@ -120,5 +131,6 @@ def _wide(names: Iterable[str], least: int) -> int:
     return max(least, *(9 * len(name) + 24 for name in names))
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text as HTML that shows it as it is."""
     return escape(text, quote=True)

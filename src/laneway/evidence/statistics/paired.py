@@ -14,9 +14,12 @@ from typing import Any, Literal, NamedTuple
 from laneway.evidence.statistics.bounds import mean_bound
 from laneway.evidence.statistics.numbers import StatisticsError, check_confidence, checked, libraries
 
-__all__ = ["Comparison", "Verdict", "compare"]
+__all__ = ["Comparison", "Verdict", "compare", "undecided"]
 
 Verdict = Literal["better", "worse", "equal", "open"]
+
+_MOST = 1_000_000
+"""No comparison is advised to grow beyond so many samples."""
 
 _FLIPS = 20_000
 _FEW = 14
@@ -62,6 +65,31 @@ def compare(
         verdict = "equal" if -margin < low and high < margin else "open"
     ties = gains.size - wins - losses
     return Comparison(mean, low, high, p, wins, losses, ties, confidence, margin, verdict)
+
+
+def undecided(
+    first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95, margin: float = 0.05
+) -> int | None:
+    """About how many more samples would end an `open` comparison, if they went as those so far; None: over a million.
+
+    An estimate: decided is taken to be where the interval leaves 0 out, or lies within the margin.
+    """
+    check_confidence(confidence)
+    gains, half = checked(second) - checked(first), (1 - confidence) / 2
+
+    def decided(size: int) -> bool:
+        times = size / gains.size
+        low = 2 * mean_bound((1 + gains) / 2, half, times) - 1
+        high = 1 - 2 * mean_bound((1 - gains) / 2, half, times)
+        return low > 0 or high < 0 or (-margin < low and high < margin)
+
+    few, many = int(gains.size), _MOST
+    if not decided(many):
+        return None
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if decided(middle) else (middle, many)
+    return many - int(gains.size)
 
 
 def _p(gains: Any) -> float:
