@@ -58,6 +58,7 @@ LAYERS = """
     people.assemble
     people.markdown people.page
     diff diff.seen diff.order diff.changed diff.compare diff.telling
+    evidence.measured evidence.comparison evidence.telling evidence.held evidence.charts evidence.report_page
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini
@@ -86,6 +87,7 @@ LAYERS = """
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
+    cli.eval.report cli.eval.compare cli.eval
     cli
     cli.__main__
 """

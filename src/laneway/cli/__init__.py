@@ -15,6 +15,7 @@ from laneway import __version__
 from laneway.cli.check import check, print_findings
 from laneway.cli.demo import demo
 from laneway.cli.diff import diff
+from laneway.cli.eval import evals
 from laneway.cli.explain import explain
 from laneway.cli.init import init
 from laneway.cli.lanes import lanes
@@ -66,7 +67,7 @@ def main() -> None:
     """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
 
 
-for _command in (demo, init, serve, lanes, check, diff, test, policy, explain, why, reject, log, review):
+for _command in (demo, init, serve, lanes, check, diff, test, policy, explain, why, reject, log, review, evals):
     main.add_command(_command)
 
 if __name__ == "__main__":

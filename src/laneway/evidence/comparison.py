@@ -7,6 +7,7 @@ met here that is not met there. Texts are not kept, so that many results take li
 from __future__ import annotations
 
 import datetime
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
@@ -22,6 +23,8 @@ __all__ = ["compared"]
 
 _STEP = 0.05
 """The bar that is talked of next, once one is met, is so much higher."""
+
+_TOP = 0.99
 
 
 class _Row(NamedTuple):
@@ -97,17 +100,20 @@ def _measured(workload: str, rows: _Rows, terms: Terms, most: int) -> Measured:
     ]
     apart = sorted((s for s in shown if _spread(s) > 0), key=_spread, reverse=True)
     short = sorted((s for s in shown if max(map(_counted, s.answers)) < 1), key=_quality)
+    languages = sorted({row.language for row in every.values() if row.language})
     return Measured(workload=workload, figures=figures, pairs=pairs, disagreements=tuple(apart[:most]),
                     disagreeing=len(apart), worst=tuple(short[:most]), short=len(short),
-                    prefer=_preferred(figures))  # fmt: skip
+                    prefer=_preferred(figures), prefer_in={n: _preferred(figures, n) for n in languages})  # fmt: skip
 
 
-def _preferred(figures: Sequence[Figures]) -> Subject | None:
-    """The cheapest that meets the bar; an unknown price is dearer than any, and of two equals the weaker serves."""
+def _preferred(figures: Sequence[Figures], name: str = "") -> Subject | None:
+    """The cheapest that meets the bar on a part, the weaker of two equals; an unknown price is dearer than any."""
     tried = {figure.subject.prompt for figure in figures}
-    fit = [f for f in figures if f.met == "met" and ("" not in tried or not f.subject.prompt)]
-    each = [(f.cost_each if f.cost_each is not None else float("inf"), f.subject) for f in fit]
-    return min(each, key=lambda pair: pair[0])[1] if each else None
+    fit = [
+        (f.cost_each if f.cost_each is not None else math.inf, f.subject) for f in figures
+        if (part := f.part(name)) and part.met and f.met != "incomplete" and ("" not in tried or not f.subject.prompt)
+    ]  # fmt: skip
+    return min(fit, key=lambda pair: pair[0])[1] if fit else None
 
 
 def _counted(answer: Answer) -> float:
@@ -147,8 +153,9 @@ def _figures(subject: Subject, rows: Sequence[_Row], of: int, terms: Terms) -> F
 
 
 def _higher(proved: float) -> float:
-    """The next bar above what is proved, in steps of 0.05."""
-    return min(1.0, round((int(round(proved / _STEP, 9)) + 1) * _STEP, 2))
+    """The next bar above what is proved, in steps of 0.05 and then 0.99; no number of samples proves 1."""
+    step = round((int(round(proved / _STEP, 9)) + 1) * _STEP, 2)
+    return step if step < 1 else max(_TOP, proved)
 
 
 def _names(rows: Iterable[_Row], of: Callable[[_Row], str]) -> tuple[str, ...]:

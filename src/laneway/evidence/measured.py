@@ -114,6 +114,10 @@ class Figures:
         """All samples."""
         return self.parts[0]
 
+    def part(self, name: str) -> Part | None:
+        """A part by its name, None where nothing of it was asked."""
+        return next((part for part in self.parts if part.name == name), None)
+
     @property
     def cost_each(self) -> float | None:
         """Money an answer."""
@@ -168,7 +172,10 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One workload. `prefer` is the cheapest subject under the prompt in force that meets the bar."""
+    """One workload. `prefer` is the cheapest subject under the prompt in force that meets the bar, if any.
+
+    `prefer_in` is the same by language, as evidence in one language says nothing of another.
+    """
 
     workload: str
     figures: tuple[Figures, ...]
@@ -178,6 +185,7 @@ class Measured:
     worst: tuple[Shown, ...]
     short: int
     prefer: Subject | None
+    prefer_in: Mapping[str, Subject | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from laneway.evidence.charts import Mark, Point, intervals, least, scatter
 from laneway.evidence.measured import Answer, Comparison, Figures, Measured, Part, Shown
 from laneway.evidence.telling import (
     Content,
+    by_language,
+    counted,
     escalation,
     headline,
     money,
@@ -37,9 +39,11 @@ _TONES: dict[str, Tone] = {"met": "good", "not met": "bad", "incomplete": "warn"
 def report_page(made: Comparison, *, name: str, currency: str, day: datetime.date, content: Content | None) -> str:
     """The whole page. Without `content` there is no question, no answer and no reason of a score in it."""
     terms, title = made.terms, f"{name}: evaluations"
-    left = [f"{made.stale} results left out, as their model, address or sample is no longer there"] * bool(made.stale)
-    left += [f"{made.repeated} older answers left out"] * bool(made.repeated)
-    counted = f"{made.results} results; {'; '.join([*left, scope(terms)])}."
+    left = [f"{counted(made.stale, 'result')} left out, as their model, address or sample is no longer there"] * bool(
+        made.stale
+    )
+    left += [f"{counted(made.repeated, 'older answer')} left out"] * bool(made.repeated)
+    summary = f"{counted(made.results, 'result')}; {'; '.join([*left, scope(terms)])}."
     verdicts = "".join(
         f'<p class="verdict {"plain" if terms.bar is None else "good" if measured.prefer else "bad"}">'
         f"<strong>{_shown(measured.workload)}</strong> {_shown(headline(measured, terms, currency))}</p>"
@@ -48,7 +52,7 @@ def report_page(made: Comparison, *, name: str, currency: str, day: datetime.dat
     nothing = '<p class="verdict plain">There are no results.</p>'
     head = (
         f'<p>Evaluations, read on <time datetime="{day}">{day}</time></p>\n<h1>{_shown(name)}</h1>\n'
-        f"{verdicts or nothing}\n<p>{_shown(counted)}</p>"
+        f"{verdicts or nothing}\n<p>{_shown(summary)}</p>"
     )
     ids = [(f"w{number}", measured) for number, measured in enumerate(made.workloads, 1)]
     main = "".join(_workload(id, measured, made, currency, content) for id, measured in ids)
@@ -86,7 +90,8 @@ def _workload(id: str, measured: Measured, made: Comparison, currency: str, cont
     ]
     return (
         f'<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{_shown(measured.workload)}</h2>\n'
-        f"<p>{_shown(headline(measured, terms, currency))}</p>\n{''.join(parts)}</section>\n"
+        f"<p>{_shown(' '.join([headline(measured, terms, currency), *by_language(measured, terms)]))}</p>\n"
+        f"{''.join(parts)}</section>\n"
     )
 
 
@@ -122,7 +127,10 @@ def _languages(figures: Sequence[Figures], bar: float | None) -> str:
     start = least([*(part.low for pairs in found.values() for _, part in pairs), bar or 1.0])
     drawn = (
         intervals(
-            f"{name}: {max(part.samples for _, part in pairs)} samples", [_mark(*pair) for pair in pairs], bar, start
+            f"{name}: {counted(max(part.samples for _, part in pairs), 'sample')}",
+            [_mark(*pair) for pair in pairs],
+            bar,
+            start,
         )
         for name, pairs in found.items()
     )
@@ -144,7 +152,7 @@ def _part(part: Part | None) -> Cell:
     if part is None:
         return Cell("not asked", "idle")
     tone: Tone = "idle" if part.met is None else "good" if part.met else "shut"
-    return Cell(share(part.mean), tone, f"at least {share(part.lower, down=True)}, {part.samples} samples")
+    return Cell(share(part.mean), tone, f"at least {share(part.lower, down=True)}, {counted(part.samples, 'sample')}")
 
 
 def _pairs(id: str, measured: Measured, currency: str) -> str:
@@ -180,12 +188,10 @@ def _list(lines: Iterable[str]) -> str:
 def _samples(title: str, what: str, samples: Sequence[Shown], count: int, content: Content | None) -> str:
     if not samples:
         return ""
-    said = (
-        f"{count} samples; these are the {len(samples)} whose score {what}."
-        if count > len(samples)
-        else f"{count} samples."
-    )
-    return f"<h3>{title}</h3>\n<p>{said}</p>\n{''.join(_sample(shown, content) for shown in samples)}"
+    said = counted(count, "sample")
+    if count > len(samples):
+        said += f"; these are the {len(samples)} whose score {what}"
+    return f"<h3>{title}</h3>\n<p>{said}.</p>\n{''.join(_sample(shown, content) for shown in samples)}"
 
 
 def _sample(shown: Shown, content: Content | None) -> str:

@@ -11,7 +11,9 @@ from laneway.lane import plain
 
 __all__ = [
     "Content",
+    "by_language",
     "comparison_json",
+    "counted",
     "escalation",
     "headline",
     "money",
@@ -78,11 +80,36 @@ def headline(measured: Measured, terms: Terms, currency: str) -> str:
     if measured.prefer is None:
         return f"No lane is shown to meet the bar of {terms.bar:g} at {terms.confidence * 100:g}%."
     chosen = next(f for f in measured.figures if f.subject == measured.prefer)
-    met = sum(f.met == "met" for f in measured.figures)
+    fit = [f for f in measured.figures if f.met == "met"]
+    rivals = sum(not f.subject.prompt or bool(chosen.subject.prompt) for f in fit)
     if chosen.cost_each is None:
-        return f"{named(chosen.subject)} meets the bar; its price is unknown, so none is known to be cheaper."
-    alone = "the only lane that meets the bar" if met == 1 else f"the cheapest of {met} that meet the bar"
-    return f"{named(chosen.subject)} is {alone}, at {money(chosen.cost_each, currency)} an answer."
+        said = f"{named(chosen.subject)} meets the bar; its price is unknown."
+    else:
+        alone = "the only lane that meets the bar" if rivals == 1 else f"the cheapest of {rivals} that meet the bar"
+        said = f"{named(chosen.subject)} is {alone}, at {money(chosen.cost_each, currency)} an answer."
+    for other in fit:
+        if other.subject.prompt and not chosen.subject.prompt and _cheaper(other, chosen):
+            said += f" {named(other.subject)}, which is not in force, meets it at {money(other.cost_each, currency)}."
+    return said
+
+
+def _cheaper(one: Figures, other: Figures) -> bool:
+    return one.cost_each is not None and (other.cost_each is None or one.cost_each < other.cost_each)
+
+
+def by_language(measured: Measured, terms: Terms) -> list[str]:
+    """Which lane the routes would prefer in each language, where that is not the same in all."""
+    lanes = dict[str, list[str]]()
+    for language, subject in measured.prefer_in.items() if terms.bar is not None else ():
+        lanes.setdefault("no lane" if subject is None else named(subject), []).append(language)
+    if not lanes or [*lanes] == [named(measured.prefer) if measured.prefer else "no lane"]:
+        return []
+    return [f"In {', '.join(languages)}: {lane}." for lane, languages in lanes.items()]
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 sample`, `2 samples`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def proof_words(figures: Figures) -> str:
@@ -132,8 +159,8 @@ def escalation(pair: Pair, currency: str) -> str:
     costs = ""
     if pair.price_all is not None:
         weak = money(pair.price_weak, currency)
-        costs = f" One point more costs {money(pair.price_all, currency)} where every sample is asked again, {weak} " \
-                "where only answers short of 1 are."  # fmt: skip
+        costs = f" Each full score gained costs {money(pair.price_all, currency)} if every sample is asked again, " \
+                f"{weak} if only answers short of 1 are."  # fmt: skip
     return f"{way} brings {signed(found.difference)} a sample ({between}).{costs}"
 
 
@@ -158,6 +185,7 @@ def _measured_json(measured: Measured, content: Content | None) -> dict[str, Any
     return {
         "workload": measured.workload,
         "prefer": None if measured.prefer is None else measured.prefer._asdict(),
+        "prefer_in": {name: subject and subject._asdict() for name, subject in measured.prefer_in.items()},
         "lanes": [_figures_json(figures) for figures in measured.figures],
         "pairs": [pair_json(pair) for pair in measured.pairs],
         "disagreeing": measured.disagreeing,
