@@ -50,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalSet:
-    """One evaluation set. `prompt` is the system prompt's file, relative to `file`, or None."""
+    """One evaluation set. `prompt` (the system prompt) and `labels` (people's grades) are files, relative to `file`."""
 
     file: str
     name: str
@@ -58,6 +58,7 @@ class EvalSet:
     workload: str
     sensitivity: str
     prompt: str | None = None
+    labels: str | None = None
     samples: tuple[Sample, ...]
 
 
@@ -78,8 +79,8 @@ def sample_hash(sample: Sample) -> str:
 def set_hash(evaluation: EvalSet) -> str:
     """The SHA-256 of a set: its workload and its samples, in whatever order they stand.
 
-    The set's name, its sentence and the prompt are left out: none of them is a sample, and a prompt has a
-    hash of its own. A comment or a new order in the file changes nothing, so that evidence stays.
+    The set's name, its sentence, the prompt and the labels are left out: none of them is a sample, and prompt and
+    labels have hashes of their own. A comment or a new order in the file changes nothing, so that evidence stays.
     """
     return _sha256((1, evaluation.workload, sorted(sample_hash(sample) for sample in evaluation.samples)))
 

@@ -23,12 +23,12 @@ from laneway.signals import LANGUAGES
 from laneway.source import read_source
 from laneway.yaml_nodes import Entries, Node, Reader, Reading, compose, each, json_value, listed, one_of, text
 
-__all__ = ["MOST_BYTES", "parse_jsonl", "parse_yaml", "read_set"]
+__all__ = ["MOST_BYTES", "line_nodes", "parse_jsonl", "parse_yaml", "read_lines", "read_set"]
 
 MOST_BYTES = 100_000_000
 """The longest JSON Lines file that is read. A YAML set is as short as a policy, 1 MB."""
 
-_HEAD = ("evaluation", "name", "says", "workload", "sensitivity", "prompt", "scorers")
+_HEAD = ("evaluation", "name", "says", "workload", "sensitivity", "prompt", "labels", "scorers")
 _SAMPLE = ("id", "input", "messages", "expected", "scorers", "sensitivity", "language", "group", "tags")
 
 
@@ -36,10 +36,15 @@ def read_set(path: Path) -> EvalSet:
     """The set in the file: JSON Lines where its name ends in .jsonl, else YAML. Raises PolicyError."""
     if path.suffix != ".jsonl":
         return parse_yaml(read_source(path, "name an evaluation set"), str(path))
+    return parse_jsonl(read_lines(path), str(path))
+
+
+def read_lines(path: Path) -> str:
+    """The text of a JSON Lines file. Raises PolicyError where it cannot be read or is longer than MOST_BYTES."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise PolicyError([Problem(str(path), 0, 0, f"is longer than {MOST_BYTES} bytes")])
-        return parse_jsonl(path.read_text("utf-8"), str(path))
+        return path.read_text("utf-8")
     except OSError as error:
         raise PolicyError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
@@ -63,7 +68,7 @@ def parse_yaml(source: str, file: str) -> EvalSet:
 def parse_jsonl(source: str, file: str) -> EvalSet:
     """The set that the JSON Lines are. Raises PolicyError with every problem found."""
     reading = Reading(file)
-    nodes = [node for node in _lines(source, reading) if node is not None]
+    nodes = [node for node in line_nodes(source, reading) if node is not None]
     if not nodes:
         reading.finish()
         raise PolicyError([reading.problem(None, "the file is empty; its first line is the set's head")])
@@ -74,7 +79,8 @@ def parse_jsonl(source: str, file: str) -> EvalSet:
     return _set(head, nodes[1:], reading)
 
 
-def _lines(source: str, reading: Reading) -> Iterator[Node | None]:
+def line_nodes(source: str, reading: Reading) -> Iterator[Node | None]:
+    """The node of each line that is not blank; what is no JSON is noted."""
     for number, line in enumerate(source.split("\n"), start=1):
         if line.strip():
             try:
@@ -139,7 +145,7 @@ def _set(head: Entries, nodes: list[Node], reading: Reading) -> EvalSet:
     found = EvalSet(
         file=reading.file, name=head.get("name", _name) or "", says=head.get("says", prose) or "",
         workload=head.get("workload", _name) or "", sensitivity=sensitivity, prompt=head.get("prompt", text),
-        samples=tuple(sample for _, sample in samples),
+        labels=head.get("labels", text), samples=tuple(sample for _, sample in samples),
     )  # fmt: skip
     reading.finish()
     return found

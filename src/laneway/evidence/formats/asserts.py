@@ -105,4 +105,4 @@ def _check(scorer: Scorer, expected: object) -> list[dict[str, Any]]:
 
 
 def _lost(scorer: Scorer) -> list[str]:
-    return [name for name in ("ignore", "flags", "fields") if scorer.options.get(name)]
+    return [name for name in ("ignore", "flags", "fields", "judges") if scorer.options.get(name)]

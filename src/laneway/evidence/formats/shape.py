@@ -86,7 +86,8 @@ def head_of(evaluation: EvalSet) -> Row:
         "evaluation": 1, "name": evaluation.name, "says": evaluation.says, "workload": evaluation.workload,
         "sensitivity": evaluation.sensitivity,
     }  # fmt: skip
-    return row if evaluation.prompt is None else {**row, "prompt": evaluation.prompt}
+    files = {"prompt": evaluation.prompt, "labels": evaluation.labels}
+    return row | {key: file for key, file in files.items() if file is not None}
 
 
 def row_of(sample: Sample) -> Row:

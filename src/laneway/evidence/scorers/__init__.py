@@ -18,6 +18,7 @@ from laneway.evidence.scorers.numeric import NUMERIC
 from laneway.evidence.scorers.pattern import REGEX
 from laneway.evidence.scorers.quote import QUOTE
 from laneway.evidence.scorers.structure import JSON
+from laneway.yaml_nodes import listed, text
 
 __all__ = ["KINDS", "Part", "Score", "ScorerError", "Unscored", "score"]
 
@@ -55,7 +56,9 @@ KINDS: dict[str, Kind] = {
     "set": SET,
     "quote": QUOTE,
     "code": CODE,
-    "rubric": Kind({"asks": prose}, lambda _expected, _options: None, _judged, required=("asks",)),
+    "rubric": Kind(
+        {"asks": prose, "judges": listed(text)}, lambda _expected, _options: None, _judged, required=("asks",)
+    ),
 }
 
 

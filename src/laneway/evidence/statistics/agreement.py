@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from laneway.evidence.statistics.numbers import StatisticsError, check_confidence, libraries
 
-__all__ = ["Agreement", "kappa"]
+__all__ = ["Agreement", "kappa", "missing"]
 
 _DRAWS = 10_000
+_MOST = 100_000
+"""No set of labels is advised to grow beyond this."""
 
 
 class Agreement(NamedTuple):
@@ -36,18 +38,54 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable], *, confidence: 
     names = sorted({*first, *second}, key=repr)
     if len(names) < 2:
         raise StatisticsError("every label is the same: agreement beyond chance cannot be told from it")
+    table, half = _table(first, second), (1 - confidence) / 2
+    best = max(_cells(len(table), same=True), key=lambda cell: _kappa(_with(table, cell)[None])[0])
+    high = _quantile(_with(table, best), 1 - half)
+    agreed = float(table.trace()) / len(first)
+    return Agreement(float(_kappa(table[None])[0]), _low(table, half), high, agreed, len(first), confidence)
+
+
+def missing(
+    first: Sequence[Hashable], second: Sequence[Hashable], wanted: float, *, confidence: float = 0.95
+) -> int | None:
+    """How many more pairs, agreeing as these do, would bring the lower bound to `wanted`; 0 where it is there already.
+
+    None where a hundred thousand would not. Raises as `kappa` does.
+    """
+    found = kappa(first, second, confidence=confidence)
+    if found.low >= wanted:
+        return 0
+    table, half = _table(first, second), (1 - confidence) / 2
+    if _low(table * (_MOST / found.n), half) < wanted:
+        return None
+    few, many = found.n, _MOST
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if _low(table * (middle / found.n), half) >= wanted else (middle, many)
+    return many - found.n
+
+
+def _table(first: Sequence[Hashable], second: Sequence[Hashable]) -> Any:
+    """How often each label of the one met each of the other."""
     np, _ = libraries()
+    names = sorted({*first, *second}, key=repr)
+    if len(names) < 2:
+        raise StatisticsError("every label is the same: agreement beyond chance cannot be told from it")
     table = np.zeros((len(names), len(names)))
     place = {name: i for i, name in enumerate(names)}
     for one, other in zip(first, second, strict=True):
         table[place[one], place[other]] += 1
-    half = (1 - confidence) / 2
-    worst = min(_cells(len(names), same=False), key=lambda cell: _kappa(_with(table, cell)[None])[0])
-    best = max(_cells(len(names), same=True), key=lambda cell: _kappa(_with(table, cell)[None])[0])
-    low = float(np.quantile(_draws(_with(table, worst)), half))
-    high = float(np.quantile(_draws(_with(table, best)), 1 - half))
-    agreed = float(np.trace(table)) / len(first)
-    return Agreement(float(_kappa(table[None])[0]), low, high, agreed, len(first), confidence)
+    return table
+
+
+def _low(table: Any, half: float) -> float:
+    worst = min(_cells(len(table), same=False), key=lambda cell: _kappa(_with(table, cell)[None])[0])
+    return _quantile(_with(table, worst), half)
+
+
+def _quantile(table: Any, share: float) -> float:
+    np, _ = libraries()
+    return float(np.quantile(_draws(table), share))
 
 
 def _cells(size: int, *, same: bool) -> list[tuple[int, int]]:
