@@ -16,7 +16,7 @@ from laneway.errors import LaneError, PolicyError
 from laneway.evidence.judging.asking import Author, Judge, Said, Unasked, grade_in, grading, preference_in
 from laneway.evidence.judging.calibration import CLAIM, Calibration, JudgeError, Kind, calibrated
 from laneway.evidence.judging.family import families
-from laneway.evidence.judging.kept import forget, judges_for, kept
+from laneway.evidence.judging.kept import judges_for, kept
 from laneway.evidence.judging.labels import Labels, labels_of, parse_labels
 from laneway.evidence.judging.pairs import Preferences, preferred
 from laneway.evidence.judging.rubric import grade, named, scored
@@ -458,8 +458,6 @@ def test_a_calibration_is_kept_until_something_changes(tmp_path: Path) -> None:
     assert len(kept(path)) == 1
     assert calls(JUDGE._replace(lane="another"), _labels(19)) == 57
     assert len(kept(path)) == 2
-    forget(path, "another")
-    assert [one.lane for one in kept(path)] == ["premium"]
     assert "answer" not in path.read_text("utf-8")
     path.write_text("[{]", "utf-8")
     with pytest.raises(JudgeError, match=r"calibrations\.json holds no calibrations"):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from laneway.evidence.statistics.agreement import kappa
+from laneway.evidence.statistics.agreement import kappa, missing_pairs
 from laneway.evidence.statistics.bounds import interval, lower, missing, prove, upper
 from laneway.evidence.statistics.numbers import StatisticsError
 from laneway.evidence.statistics.paired import compare
@@ -214,6 +214,19 @@ def test_kappas_interval_covers() -> None:
         found = kappa((cells // 2).tolist(), (cells % 2).tolist())
         missed += not found.low <= true <= found.high
     assert stats.binom.sf(missed - 1, 200, 0.05) > 1e-4
+
+
+def test_missing_pairs_are_rightly_counted() -> None:
+    """So many more pairs of the same agreement reach the bound, one less does not; a mean below it never will."""
+    pairs = ("pf" * 20, "pf" * 18 + "fppf")
+    more = missing_pairs(*pairs, 0.75)
+    assert more
+    times = (40 + more) / 40
+    table = {"pp": 19 * times, "ff": 19 * times, "pf": times, "fp": times}
+    first, second = ("".join(pair[i] * round(count) for pair, count in table.items()) for i in (0, 1))
+    assert kappa(first, second).low == pytest.approx(0.75, abs=0.01)
+    assert missing_pairs(*pairs, 0.5) == 0
+    assert missing_pairs(*pairs, 0.95) is None
 
 
 def test_without_the_extra_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

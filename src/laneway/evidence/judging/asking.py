@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
@@ -13,7 +12,7 @@ from laneway.errors import LanewayError
 from laneway.evidence.sample import Message, Sample
 
 __all__ = ["ABREAST", "GRADING", "OUTPUT", "PREFERRING", "Ask", "Author", "Judge", "Preference", "Said", "Unasked",
-           "abreast", "grade_in", "grading", "preference_in", "preferring", "prompt_hash", "said_by"]  # fmt: skip
+           "abreast", "grade_in", "grading", "preference_in", "preferring", "said_by"]  # fmt: skip
 
 OUTPUT = 2048
 """The most tokens that a judge may write; without its last line it has said nothing."""
@@ -83,11 +82,6 @@ class Author(NamedTuple):
 
     lane: str
     models: tuple[str, ...]
-
-
-def prompt_hash(template: str) -> str:
-    """The SHA-256 of GRADING or PREFERRING."""
-    return hashlib.sha256(template.encode()).hexdigest()
 
 
 def grading(sample: Sample, asks: str, answer: str) -> tuple[Message, ...]:

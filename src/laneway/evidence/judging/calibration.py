@@ -26,13 +26,13 @@ from laneway.evidence.judging.asking import (
     abreast,
     grade_in,
     grading,
-    prompt_hash,
     said_by,
 )
 from laneway.evidence.judging.family import families
 from laneway.evidence.judging.labels import Label, Labels
 from laneway.evidence.judging.swap import Flips, Pair, flips_of, placed
-from laneway.evidence.statistics.agreement import Agreement, kappa, missing
+from laneway.evidence.sample import prompt_hash
+from laneway.evidence.statistics.agreement import Agreement, kappa, missing_pairs
 from laneway.evidence.statistics.numbers import libraries
 
 __all__ = ["BAR", "CLAIM", "MOST_TALKED", "Calibration", "JudgeError", "Kind", "calibrated", "stands"]
@@ -147,7 +147,7 @@ async def calibrated(
     if len(set(seen.human)) < 2:
         return msgspec.structs.replace(found, refused=_too_few(found, labels))
     agreement = kappa(seen.human, seen.judge, confidence=_CONFIDENCE)
-    return _with(found, agreement, missing(seen.human, seen.judge, BAR, confidence=_CONFIDENCE))
+    return _with(found, agreement, missing_pairs(seen.human, seen.judge, BAR, confidence=_CONFIDENCE))
 
 
 class _Seen(NamedTuple):

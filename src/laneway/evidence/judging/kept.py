@@ -17,7 +17,7 @@ from laneway.evidence.judging.calibration import Calibration, JudgeError, Kind, 
 from laneway.evidence.judging.labels import Labels
 from laneway.source import replace_file
 
-__all__ = ["FILE", "forget", "judges_for", "kept"]
+__all__ = ["FILE", "judges_for", "kept"]
 
 FILE = "calibrations.json"
 """Its name, beside the ledger."""
@@ -55,14 +55,6 @@ async def judges_for(
             _keep(path, [*others, known])
         found.append(known)
     return tuple(found)
-
-
-def forget(path: Path, lane: str) -> None:
-    """Drop what is kept of a lane, so that it is calibrated anew: such as when it answers as another model."""
-    before = kept(path)
-    after = [one for one in before if one.lane != lane]
-    if len(after) < len(before):
-        _keep(path, after)
 
 
 def _keep(path: Path, calibrations: Sequence[Calibration]) -> None:

@@ -66,7 +66,8 @@ async def _asked(ask: Ask, judge: Calibration, sample: Sample, scorer: Scorer, a
         return f"{judge.lane} failed ({error.code})"
     if said.reported != judge.reported:
         was, now = judge.reported or "nothing", said.reported or "nothing"
-        return f"{judge.lane} calls itself {now}, and called itself {was} when it was calibrated"
+        changed = f"{judge.lane} calls itself {now}, and called itself {was} when it was calibrated"
+        return f"{changed}; name that model in the policy, and it is calibrated anew"
     found = grade_in(said.text)
     if found == "unclear":
         return f"{judge.lane} gave no clear grade"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from laneway.evidence.statistics.numbers import StatisticsError, check_confidence, libraries
 
-__all__ = ["Agreement", "kappa", "missing"]
+__all__ = ["Agreement", "kappa", "missing_pairs"]
 
 _DRAWS = 10_000
 _MOST = 100_000
@@ -45,7 +45,7 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable], *, confidence: 
     return Agreement(float(_kappa(table[None])[0]), _low(table, half), high, agreed, len(first), confidence)
 
 
-def missing(
+def missing_pairs(
     first: Sequence[Hashable], second: Sequence[Hashable], wanted: float, *, confidence: float = 0.95
 ) -> int | None:
     """How many more pairs, agreeing as these do, would bring the lower bound to `wanted`; 0 where it is there already.
