@@ -381,7 +381,7 @@ def test_an_unclear_reply_counts_as_disagreement() -> None:
     """A judge that says nothing half of the time does not agree with people."""
     found = _calibrated(Lane(lambda m: "Hm." if m["answer"].endswith(tuple("13579")) else _honest(m)), _labels())
     assert (found.unclear, found.agreed) == (20, 0.5)
-    assert "kappa" in found.refused
+    assert " of 40 (of which 20 got no clear reply), at least " in found.refused
 
 
 def test_labels_of_one_grade_tell_nothing() -> None:

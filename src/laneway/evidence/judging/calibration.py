@@ -230,4 +230,5 @@ def _too_few(found: Calibration, labels: Labels) -> str:
 
 
 def _figures(found: Calibration) -> str:
-    return f"{found.kappa:.2f} of {found.counted}, at least {found.low:.2f} at 95 %"
+    unclear = f" (of which {found.unclear} got no clear reply)" if found.unclear else ""
+    return f"{found.kappa:.2f} of {found.counted}{unclear}, at least {found.low:.2f} at 95 %"
