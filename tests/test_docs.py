@@ -289,7 +289,8 @@ def test_every_end_of_a_case_is_documented() -> None:
     """The codes that a case may expect are codes of docs/reasons.md, and every one that needs no HTTP is there."""
     http = {"invalid_json", "duplicate_key", "duplicate_header", "disconnected", "lane_rejected_request", "foreign_host",
             "unknown_path", "stopping", "method_not_allowed", "body_too_long", "not_json", "internal_error", "log_unavailable",
-            "body_too_slow", "slow_reader", "lane_refused", "overloaded"}  # fmt: skip
+            "body_too_slow", "slow_reader", "lane_refused", "overloaded", "invalid_reason", "identifier_found",
+            "unknown_field", "not_answered", "feedback_full", "unknown_decision"}  # fmt: skip
     known = {code.replace("-", "_") for code in policy_cases._CODES}
     assert known == set(codes_in_page("Errors to the client")) - http
 

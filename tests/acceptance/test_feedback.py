@@ -9,14 +9,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from tests.harness import Answered, Bench, bench, run
+from tests.harness import Answered, Bench, bench, policy_text, run
+from tests.processes import served
 
 from laneway.cli import main
 from laneway.feedback import MOST_WORDS
+from laneway.providers.scripted import ScriptedLane
 from laneway.store import Log, Reader
+
+BODY = {"model": "auto", "messages": [{"role": "user", "content": "Hello there"}]}
 
 
 async def say(b: Bench, body: Any, headers: dict[str, str] | None = None, path: str = "/feedback") -> Answered:
@@ -290,6 +295,33 @@ def test_reject_goes_through_the_server_that_has_the_log(tmp_path: Path) -> None
             assert not elsewhere.exists()
             lost = await asyncio.to_thread(laneway, "reject", "nonsense", "--why", "x", "--log", str(elsewhere), *to)
             assert (lost.exit_code, "says: no such decision" in lost.stderr) == (1, True)
+
+    run(test)
+
+
+def test_a_word_outlives_a_server_that_is_killed_right_after(tmp_path: Path) -> None:
+    """What got its 200 is on disk: kill -9 follows, and the next to open the log finds it and rejects another itself."""
+
+    async def test() -> None:
+        async with ScriptedLane(answer="from home") as home, aiohttp.ClientSession() as session:
+            policy = tmp_path / "laneway.yaml"
+            policy.write_text(policy_text(home.url, home.url))
+            server, url = await asyncio.to_thread(served, policy)
+            try:
+                ids = []
+                for _ in range(2):
+                    async with session.post(f"{url}/chat/completions", json=BODY) as response:
+                        ids.append(response.headers["laneway-decision"])
+                async with session.post(f"{url}/feedback", json={"decision": ids[0], "accepted": False}) as response:
+                    assert response.status == 200
+            finally:
+                server.kill()
+            await asyncio.to_thread(server.communicate)
+        rejecting = asyncio.to_thread(laneway, "reject", ids[1], "--why", "wrong", "--policy", str(policy))
+        assert (await rejecting).exit_code == 0
+        with closing(Reader.open(tmp_path / "laneway.db")) as reader:
+            assert [(w.entry.id, w.entry.source) for w in reader.feedback()] == [(ids[0], "user"), (ids[1], "operator")]
+            assert reader.verify().ok
 
     run(test)
 

@@ -10,9 +10,11 @@ from tests.unit.test_store import answered, append, intent
 
 from laneway.cli import main
 from laneway.errors import LogError
-from laneway.record import Entry
-from laneway.store import Log, Reader, writer
+from laneway.record import Entry, Feedback, Shut
+from laneway.store import Log, Reader, Signing, writer
 from laneway.store.chain import SCHEMA, VERSION, genesis, line, link
+from laneway.store.checkpoint import Against
+from laneway.store.note import PrivateKey, keep_new_key
 
 # The file as the first format had it, written out here: it must be readable for as long as anybody has one.
 FORMAT_1 = """
@@ -27,12 +29,23 @@ CREATE TABLE policy (hash TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT 
 PRAGMA user_version = 1;
 """
 
+# And what the second one added.
+FORMAT_2 = """
+CREATE TRIGGER record_unchanged BEFORE UPDATE ON record BEGIN SELECT raise(ABORT, 'records are never changed'); END;
+CREATE TRIGGER record_kept BEFORE DELETE ON record BEGIN SELECT raise(ABORT, 'records are never deleted'); END;
+CREATE TRIGGER policy_unchanged BEFORE UPDATE ON policy BEGIN SELECT raise(ABORT, 'policies are never changed'); END;
+CREATE TRIGGER policy_kept BEFORE DELETE ON policy BEGIN SELECT raise(ABORT, 'policies are never deleted'); END;
+CREATE TRIGGER meta_unchanged BEFORE UPDATE ON meta BEGIN SELECT raise(ABORT, 'the salt is never changed'); END;
+CREATE TRIGGER meta_kept BEFORE DELETE ON meta BEGIN SELECT raise(ABORT, 'the salt is never deleted'); END;
+PRAGMA user_version = 2;
+"""
 
-def older(path: Path) -> Path:
-    """A log of the first format with one request."""
+
+def older(path: Path, version: int = 1, requests: tuple[str, ...] = ("alpha",)) -> Path:
+    """A log of the first or second format with some requests."""
     salt = bytes(range(32))
     head = genesis(salt)
-    entries: list[Entry] = [intent("alpha"), answered("alpha")]
+    entries: list[Entry] = [entry for id in requests for entry in (intent(id), answered(id))]
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA journal_mode = WAL")
         db.executescript(FORMAT_1)
@@ -41,7 +54,23 @@ def older(path: Path) -> Path:
             at, decision, kind, body = line(entry)
             head = link(head, seq, at, decision.encode(), kind.encode(), body)
             db.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", [seq, at, decision, kind, body, head])
+        if version == 2:
+            db.executescript(FORMAT_2)
     return path
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    """Every column of every record."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT seq, at, decision, kind, body, hash FROM record ORDER BY seq").fetchall()
+
+
+def _key(file: Path) -> PrivateKey:
+    keep_new_key(file, "test")
+    return PrivateKey.load(file)
+
+
+WORD = Feedback(id="r7", accepted=False, by="ann", source="user", reason="wrong")
 
 
 def schema(path: Path) -> list[tuple[str, str]]:
@@ -65,6 +94,38 @@ class TestMigration:
             assert [s.id for s in reader.stories()] == ["alpha", "beta"]
             found = reader.verify()
         assert (found.ok, found.entries) == (True, 4)
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_no_record_and_no_checkpoint_changes(self, tmp_path: Path, version: int) -> None:
+        """Every column of many pages of records is what it was, the table may grow new kinds, and stays guarded."""
+        path = older(tmp_path / "laneway.db", version, tuple(f"r{n}" for n in range(500)))
+        signing = Signing(path, tmp_path / "checkpoints", _key(tmp_path / "key"))
+        signed = signing.once()
+        signing.close()
+        before = rows(path)
+        with closing(Log.open(path)) as log:
+            assert log.migrated == version
+            assert rows(path) == before
+            append(log, WORD, Shut(id="r7", lane="local", endpoint="http://127.0.0.1:1", measured="a", answered="b"))
+        assert rows(path)[:-2] == before
+        assert [row[3] for row in rows(path)[-2:]] == ["feedback", "shut"]
+        with closing(Reader.open(path)) as reader:
+            found = reader.verify(against=Against([signed]))
+            assert (found.ok, found.entries, found.covered) == (True, 1002, 1000)
+            assert [word.entry for word in reader.feedback()] == [WORD]
+        with closing(sqlite3.connect(path)) as db:
+            for statement in ("DELETE FROM record", "UPDATE record SET at = at", "INSERT INTO record SELECT 9999, at, "
+                              "decision, 'rumour', body, hash FROM record LIMIT 1"):  # fmt: skip
+                with pytest.raises(sqlite3.IntegrityError):
+                    db.execute(statement)
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_an_older_log_has_no_words_yet(self, tmp_path: Path, version: int) -> None:
+        """Read as it is, without its index, it says so, and counts its answers."""
+        path = older(tmp_path / "laneway.db", version)
+        with closing(Reader.open(path)) as reader:
+            assert (list(reader.feedback()), list(reader.shuts())) == ([], [])
+            assert reader.tally() == {(None, "local"): 1}
 
     def test_an_older_log_can_be_read_and_copied_as_it_is(self, tmp_path: Path) -> None:
         """Verifying and backing up change nothing, so that a backup from before the change can be made with it."""

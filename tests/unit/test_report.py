@@ -10,7 +10,7 @@ from tests.policies import TODAY, route
 
 from laneway.decision import Reason, Refuse
 from laneway.facts import Facts
-from laneway.record import Attempt, Intent, Opening, Outcome, Status, Verdict
+from laneway.record import Attempt, Feedback, Intent, Opening, Outcome, Status, Verdict
 from laneway.report import Recorded, Row, ending, review
 from laneway.signals import Ask, Signals
 
@@ -147,6 +147,29 @@ def test_a_marked_and_a_held_answer_are_rejected_ones() -> None:
     found = review(stories)
     assert [row.cause for row in found.rejected] == ["empty, cut-off -> marked", "empty -> hold", "empty -> refuse"]
     assert found.statuses == {"held": 3}
+
+
+def test_an_answer_that_people_rejected_is_a_rejected_one() -> None:
+    """It is a row of its answering lane, once however many said so; who took it back, or praised, makes none."""
+
+    def said(by: str, accepted: bool, source: Any = "user") -> Feedback:
+        return Feedback(id="a", accepted=accepted, by=by, source=source)
+
+    def spoken(id: str, *words: Feedback) -> Recorded:
+        outcome = Outcome(id=id, status="answered", lane="home", attempts=(attempt("home", verdict=Verdict("pass")),))
+        return Recorded(id, opening("chat"), (intent(id, 1, "home", "first"),), outcome, words)
+
+    found = review([
+        spoken("a", said("ann", False), said("bo", False), said("cy", True)),
+        spoken("b", said("ann", False), said("ann", True)),
+        spoken("c", said("ann", True)),
+        spoken("d", said("ann", False), said("ann", True, "operator"), said("lena", False, "operator")),
+        spoken("e", said("ann", False)),
+    ])  # fmt: skip
+    assert found.rejected == [
+        Row("chat", "feedback", "home", "by user", 2, "e"),
+        Row("chat", "feedback", "home", "by operator and user", 1, "d"),
+    ]
 
 
 def test_a_request_without_an_end_is_open() -> None:

@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from laneway.decision import Refuse
 from laneway.errors import LogError
 from laneway.facts import Facts
-from laneway.record import Entry, Intent, Opening, Outcome
+from laneway.record import Entry, Feedback, Intent, Opening, Outcome, Shut, Verdict
 from laneway.signals import Ask, Signals
 from laneway.store import Log, Reader, Verification, writer
+from laneway.store.chain import SQL
 
 OPENING = Opening(
     policy="p" * 64,
@@ -70,6 +72,20 @@ def intent(id: str, attempt: int = 1, lane: str = "local") -> Intent:
 
 def answered(id: str) -> Outcome:
     return Outcome(id=id, status="answered", lane="local", total_ms=1.5)
+
+
+def on(workload: str, id: str) -> Intent:
+    """The first intent of a request of that workload."""
+    signals = msgspec.structs.replace(OPENING.signals, workload=workload)
+    return msgspec.structs.replace(intent(id), opening=msgspec.structs.replace(OPENING, signals=signals))
+
+
+def said(id: str, *, accepted: bool = True, by: str = "ann") -> Feedback:
+    return Feedback(id=id, accepted=accepted, by=by, source="user", reason="wrong")
+
+
+def shut(id: str) -> Shut:
+    return Shut(id=id, lane="local", endpoint="http://127.0.0.1:1/v1", measured="small-1", answered="small-2")
 
 
 def append(log: Log, *entries: Entry) -> None:
@@ -516,6 +532,112 @@ class TestDamage:
         three.write_text("Dear diary, " * 100)
         with reading(three) as reader:
             assert reader.damage() == "file is not a database"
+
+
+class TestSaid:
+    def test_a_story_tells_what_was_said_of_it(self, three: Path) -> None:
+        """Words stand in their order beside an outcome that they do not touch; a lane's shutting is another matter."""
+        words = [said("beta", accepted=False), said("beta", accepted=True), said("beta", by="bo")]
+        with closing(Log.open(three)) as log, reading(three) as reader:
+            append(log, *words, shut("beta"))
+            story = reader.story("beta")
+            assert story
+            assert [f.entry for f in story.feedback] == words
+            assert story.outcome
+            assert story.outcome.entry == answered("beta")
+            assert story.outcome.at <= story.feedback[0].at
+            assert [s.id for s in reader.stories()] == ["alpha", "beta", "gamma"]
+            assert [s.id for s in reader.recent()] == ["gamma", "beta", "alpha"]
+            assert verified(three).entries == 10
+            assert verified(three).ok
+
+    def test_what_is_said_later_is_no_request(self, three: Path) -> None:
+        """A period in which only words came has no stories, and `last` is still the newest request."""
+        with closing(Log.open(three)) as log, reading(three) as reader:
+            before = datetime.datetime.now(datetime.UTC)
+            append(log, said("alpha"), shut("alpha"))
+            assert list(reader.stories(before)) == []
+            assert list(reader.recent(since=before)) == []
+            last = reader.story("last")
+            assert last
+            assert last.id == "gamma"
+
+    def test_words_without_a_request_are_none(self, three: Path) -> None:
+        """What no server of ours writes is no story, and no answer is counted for it."""
+        with closing(Log.open(three)) as log, reading(three) as reader:
+            append(log, said("omega"), shut("omega"))
+            assert len(list(reader.stories())) == 3
+            assert list(reader.feedback()) == []
+            with pytest.raises(LogError, match="no opening of decision omega"):
+                reader.story("omega")
+        with closing(Log.open(three)) as log:
+            assert log.closed == 0
+
+    def test_a_request_that_shut_a_lane_is_closed_with_the_lane_it_called(self, path: Path) -> None:
+        """A crash behind such an entry leaves an open request: its last intent, and not that entry, says which lane."""
+        with closing(Log.open(path)) as log:
+            append(log, intent("alpha"), shut("alpha"))
+        with closing(Log.open(path)) as log, reading(path) as reader:
+            assert log.closed == 1
+            story = reader.story("alpha")
+            assert story
+            assert story.outcome
+            assert (story.outcome.entry.code, story.outcome.entry.lane) == ("interrupted", "local")
+
+    def test_feedback_is_of_answers_since(self, path: Path) -> None:
+        """Each word comes with its answer's workload and lane; a word of today on an older answer is left out."""
+        with closing(Log.open(path)) as log, reading(path) as reader:
+            append(log, intent("alpha"), answered("alpha"))
+            since = datetime.datetime.now(datetime.UTC)
+            append(log, on("mail", "beta"), Outcome(id="beta", status="answered", lane="premium"))
+            append(log, said("alpha"), said("beta", accepted=False))
+            assert [(w.entry.id, w.workload, w.lane) for w in reader.feedback()] == [
+                ("alpha", None, "local"),
+                ("beta", "mail", "premium"),
+            ]
+            assert [w.entry for w in reader.feedback(since)] == [said("beta", accepted=False)]
+            assert list(reader.feedback(datetime.datetime.now(datetime.UTC))) == []
+
+    def test_shuts_are_told_in_order(self, log: Log, path: Path) -> None:
+        """Every one since, over several pages, with its time."""
+        with reading(path) as reader:
+            append(log, *(shut(f"d{n}") for n in range(600)))
+            assert [s.entry for s in reader.shuts()] == [shut(f"d{n}") for n in range(600)]
+            assert list(reader.shuts(datetime.datetime.now(datetime.UTC))) == []
+
+    def test_a_tally_counts_answers_by_workload_and_lane(self, path: Path) -> None:
+        """Refused, held, failed and open requests gave none; the lane is the one that answered, not the first asked."""
+        ended: list[Entry] = [
+            Outcome(id="c", status="answered", lane="premium", verdict=Verdict("marked", ("empty",))),
+            Outcome(id="d", status="held", lane="local"),
+            Outcome(id="e", status="failed", code="internal_error"),
+        ]
+        with closing(Log.open(path)) as log, reading(path) as reader:
+            append(log, *(on("mail", f"m{n}") for n in range(600)), *(answered(f"m{n}") for n in range(600)))
+            since = datetime.datetime.now(datetime.UTC)
+            append(log, *(intent(id) for id in "abcdef"), answered("a"), answered("b"), *ended, said("a"), shut("a"))
+            append(log, Outcome(id="g", status="refused", code="no_lane", opening=OPENING))
+            assert reader.tally() == {("mail", "local"): 600, (None, "local"): 2, (None, "premium"): 1}
+            assert reader.tally(since) == {(None, "local"): 2, (None, "premium"): 1}
+
+    @pytest.mark.parametrize("query", ["feedback", "shuts"])
+    def test_what_was_said_is_found_by_its_index(self, three: Path, query: str) -> None:
+        """However long the log is, only words are read, and their answers."""
+        with closing(sqlite3.connect(three)) as db:
+            plan = db.execute(f"EXPLAIN QUERY PLAN {SQL[query]}", {"seq": 0, "since": 0, "page": 1}).fetchall()
+        steps = [row[3] for row in plan]
+        assert "USING INDEX record_said" in steps[0]
+        assert not [step for step in steps if "SCAN" in step and "SUBQUERY" not in step]
+
+    def test_a_damaged_word_is_said_in_words(self, three: Path) -> None:
+        """No traceback: the reader names `laneway log verify`."""
+        with closing(Log.open(three)) as log:
+            append(log, said("alpha"), shut("alpha"))
+        tamper(three, "UPDATE record SET body = x'00' WHERE kind IN ('feedback', 'shut', 'intent')")
+        with reading(three) as reader:
+            for read in (reader.feedback, reader.shuts, reader.tally):
+                with pytest.raises(LogError, match="log verify"):
+                    list(read())
 
 
 class TestVerify:
