@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +20,7 @@ from laneway.rejections import rejected, standing
 from laneway.report import ending
 from laneway.store import Log, Reader, Story
 
-__all__ = ["ANONYMOUS", "MOST_WORDS", "is_news", "put", "worded"]
+__all__ = ["ANONYMOUS", "MOST_WORDS", "Put", "is_news", "put", "worded"]
 
 ANONYMOUS = "anonymous"
 """Who speaks, where nobody says."""
@@ -28,6 +29,13 @@ _LONGEST_REASON, _LONGEST_NAME = 500, 100  # Characters.
 
 MOST_WORDS = 20
 """So many words may be on record for one answer, and one more that rejects it where none of them does."""
+
+
+class Put(NamedTuple):
+    """What became of a word: whether it is `new` on record, and whether it `turned` what the answer counts as."""
+
+    new: bool
+    turned: bool
 
 
 def worded(id: str, *, accepted: bool, reason: str, by: str, source: Source) -> Feedback:
@@ -54,8 +62,8 @@ def _identifiers(text: str) -> list[str]:
         return ["too costly to read"]
 
 
-async def put(log: Log, word: Feedback) -> bool:
-    """Put `word` on record; True once it is on disk, False where the same one said the same last.
+async def put(log: Log, word: Feedback) -> Put:
+    """Put `word` on record; it is on disk when this returns, or the same one said the same last.
 
     One call at a time for one log. Raises RequestError where it is about no answer, or about one of which enough was
     said; LogError where the log cannot be read or written.
@@ -65,10 +73,11 @@ async def put(log: Log, word: Feedback) -> bool:
         message = "no such decision in this server's log; send an answer's Laneway-Decision header"
         raise RequestError(404, "unknown_decision", message, "decision")
     outcome = story.outcome.entry if story.outcome else None
-    if not is_news(word, outcome, [logged.entry for logged in story.feedback]):
-        return False
+    words = [logged.entry for logged in story.feedback]
+    if not is_news(word, outcome, words):
+        return Put(new=False, turned=False)
     await log.append(word)
-    return True
+    return Put(new=True, turned=rejected(words) != rejected([*words, word]))
 
 
 def _story(log: Log, id: str) -> Story | None:

@@ -17,7 +17,7 @@ from tests.harness import Answered, Bench, bench, policy_text, run
 from tests.processes import served
 
 from laneway.cli import main
-from laneway.feedback import MOST_WORDS
+from laneway.feedback import MOST_WORDS, put, worded
 from laneway.providers.scripted import ScriptedLane
 from laneway.store import Log, Reader
 
@@ -220,6 +220,23 @@ def test_a_flood_of_praise_is_cut_off_and_one_rejection_still_gets_through(tmp_p
                 last = await say(b, {"decision": id, "accepted": accepted, "user": "later", "reason": "?"})
                 assert last.error["code"] == "feedback_full"
             assert len(words(b, id)) == MOST_WORDS + 1
+
+    run(test)
+
+
+def test_a_word_says_whether_it_turned_what_the_answer_counts_as(tmp_path: Path) -> None:
+    """A first rejection and its taking back do; praise, a repetition and a second rejection do not."""
+
+    async def test() -> None:
+        async with bench(tmp_path) as b:
+            id = await answered(b)
+            said = (("ann", True), ("bo", False), ("bo", False), ("cy", False), ("cy", True), ("bo", True))
+            kept = [
+                await put(b.gateway.log, worded(id, accepted=accepted, reason="", by=by, source="user"))
+                for by, accepted in said
+            ]
+            assert [k.new for k in kept] == [True, True, False, True, True, True]
+            assert [k.turned for k in kept] == [False, True, False, False, False, True]
 
     run(test)
 

@@ -69,7 +69,7 @@ def _written(path: Path, word: Feedback) -> bool | None:
     with closing(log):
         if log.migrated:
             err.print(f"the log had format {log.migrated} and was brought to format {VERSION}", style="yellow")
-        return asyncio.run(put(log, word))
+        return asyncio.run(put(log, word)).new
 
 
 def _sent(url: str, word: Feedback) -> bool:

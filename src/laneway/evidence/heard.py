@@ -44,7 +44,7 @@ class Heard:
     def gave(self, workload: str | None, lane: str) -> bool:
         """One more answer was given. Whether that changes what the lane's evidence is worth."""
         changed = False
-        for counts in self._since.values():
+        for counts in tuple(self._since.values()):  # a thread may be listening
             if isinstance(counts.answers, Counter):
                 counts.answers[workload, lane] += 1
             changed = changed or bool(counts.rejected.get((workload, lane)))

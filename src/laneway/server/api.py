@@ -192,10 +192,11 @@ class Api:
     async def _feedback(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
         word = words.read(await _posted(scope, headers, receive, words.MAX_BODY), headers)
         async with self._speaking:
-            new = await put(self.gateway.log, word)
-            if new:
+            kept = await put(self.gateway.log, word)
+            if kept.turned:  # nothing else changes what counts, and a flood of words is not to be counted each time
                 await self.gateway.heard()
-        said = {"decision": word.id, "accepted": word.accepted, "user": word.by, "source": word.source, "recorded": new}
+        said = {"decision": word.id, "accepted": word.accepted, "user": word.by, "source": word.source,
+                "recorded": kept.new}  # fmt: skip
         await reply.whole(200, msgspec.json.encode(said), {})
 
     def _models(self) -> tuple[int, object]:
