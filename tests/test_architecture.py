@@ -65,7 +65,7 @@ LAYERS = """
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini
-    classify.plain
+    classify.plain classify.language
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
@@ -96,7 +96,18 @@ LAYERS = """
 """
 """Every module, each importing only from those that stand before it. A new module needs a place here."""
 
-PURE = ("decide", "admission", "wall", "condition", "lane", "explain", "report", "rejections", "policy_cases")
+PURE = (
+    "decide",
+    "admission",
+    "wall",
+    "condition",
+    "lane",
+    "explain",
+    "report",
+    "rejections",
+    "policy_cases",
+    "classify.language",
+)
 IMPURE = {
     "os", "time", "random", "socket", "pathlib", "asyncio", "secrets", "io", "subprocess", "uuid", "logging",
     "threading", "sqlite3", "tempfile", "shutil", "urllib", "http",
