@@ -77,6 +77,7 @@ LAYERS = """
     breaker slots traffic
     aside
     serve
+    evidence.plan evidence.calling evidence.tally evidence.run
     judge
     gateway
     rehearse
@@ -90,7 +91,7 @@ LAYERS = """
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
-    cli.eval.report cli.eval.compare cli.eval
+    cli.eval.report cli.eval.compare cli.eval.outcome cli.eval.run cli.eval
     cli
     cli.__main__
 """

@@ -33,14 +33,14 @@ from laneway.store import Log
 from laneway.traffic import Passage, Traffic
 from laneway.wire import openai
 
-__all__ = ["Client", "Got", "Run", "consult", "serve"]
+__all__ = ["MAY_HAVE_WORKED", "Client", "Got", "Run", "consult", "estimated_output", "serve"]
 
 
 _GRACE_SECONDS = 0.05
 _SLOT_SECONDS, _SLOT_SHARE = 5.0, 0.25  # The longest wait for a slot, and its part of the time that is left.
 _REFUSED = Answer(refusal=True, finish="content_filter", complete=True)
 _BYTES_A_TOKEN = 3  # Rather too few, as for the input.
-_MAY_HAVE_WORKED = frozenset({
+MAY_HAVE_WORKED = frozenset({
     "late", "broken", "truncated", "disconnected", "error-event", "cancelled", "garbage", "too-large",
     "slow-reader",
 })  # fmt: skip
@@ -220,6 +220,11 @@ def _cap(run: Run, lane: Lane, ask: Ask, tokens: int) -> int | None:
     return cap
 
 
+def estimated_output(answer: Answer) -> int:
+    """Tokens that the lane wrote: its own count, or rather too many by the bytes."""
+    return answer.tokens_out if answer.tokens_out is not None else -(-answer.written // _BYTES_A_TOKEN)
+
+
 async def _rest(chunks: AsyncIterator[bytes]) -> None:
     """Read on for a moment after `[DONE]`: a body that ends there leaves its connection to the next call."""
     with suppress(TimeoutError, LaneError):
@@ -315,7 +320,7 @@ class _Call:
     def answered(self, answer: Answer) -> None:
         """Record the attempt and count its money."""
         tokens_in = answer.tokens_in if answer.tokens_in is not None else self.signals.tokens
-        tokens_out = answer.tokens_out if answer.tokens_out is not None else -(-answer.written // _BYTES_A_TOKEN)
+        tokens_out = estimated_output(answer)
         cost = self.lane.cost(tokens_in, tokens_out)
         self.run.spent += cost or 0.0
         self._note("answered", tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, model=answer.model)
@@ -323,7 +328,7 @@ class _Call:
     def failed(self, error: LaneError) -> None:
         """Record the failure; where the lane may have worked all the same, count the worst case."""
         output = self.cap or self.request.max_output or DEFAULT_OUTPUT
-        cost = self.lane.cost(self.signals.tokens, output) if error.code in _MAY_HAVE_WORKED else None
+        cost = self.lane.cost(self.signals.tokens, output) if error.code in MAY_HAVE_WORKED else None
         self.run.spent += cost or 0.0
         self._note(error.code, cost=cost)
 

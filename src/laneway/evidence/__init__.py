@@ -1,5 +1,5 @@
 """evidence: what a lane has shown on a workload, from evaluation sets to scores and what they prove.
 
-`sets` reads the samples, `scorers` grade answers, `statistics` says what the grades prove, `formats` trades
-sets with other tools. Nothing here calls a lane or knows the policy.
+`sets` reads the samples, `run` asks lanes behind the wall and keeps answers in `results`, `scorers` grade them,
+`statistics` says what the grades prove, `ledger` keeps that. `formats` trades sets with other tools.
 """

@@ -6,6 +6,7 @@ import click
 
 from laneway.cli.eval.compare import compare
 from laneway.cli.eval.report import report
+from laneway.cli.eval.run import run
 
 __all__ = ["evals"]
 
@@ -15,5 +16,5 @@ def evals() -> None:
     """Measure lanes on the policy's evaluation sets, and say what that proves."""
 
 
-for _command in (report, compare):
+for _command in (run, report, compare):
     evals.add_command(_command)

@@ -1,0 +1,162 @@
+"""outcome: what a run came to, as a table with its notes or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from laneway.cli.output import grid, out, print_table
+from laneway.evidence.ledger import Evidence
+from laneway.evidence.run import Run
+from laneway.evidence.tally import Standing, Tally
+from laneway.lane import plain
+from laneway.policy import Policy
+
+__all__ = ["Outcome", "outcome_json", "print_outcome"]
+
+_CONFIDENCE = 0.95
+_FEW = 5
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A run that has ended, and the entries that were `written` into the ledger."""
+
+    run: Run
+    policy: Policy
+    results: Path
+    ledger: Path
+    budget: float | None
+    written: tuple[Evidence, ...] = ()
+
+    @property
+    def confidence(self) -> float:
+        """At which the bounds hold."""
+        return self.policy.gate.bar.confidence if self.policy.gate.bar else _CONFIDENCE
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """By workload, weakest lane first."""
+        rank = self.policy.rank
+        return sorted(self.run.tallies.values(), key=lambda t: (t.workload, t.tried, rank[t.lane.name]))
+
+    @property
+    def proving(self) -> list[Tally]:
+        """Those that are evidence."""
+        return [tally for tally in self.tallies if not tally.lacking]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was left open, and no lane changed its model."""
+        return not any(tally.unanswered or len(tally.reported) > 1 for tally in self.tallies)
+
+    def standing(self, tally: Tally) -> Standing | None:
+        """Where the lane stands."""
+        bar = self.policy.gate.bar
+        return tally.standing(bar.score if bar else None, self.confidence)
+
+
+def outcome_json(found: Outcome) -> dict[str, object]:
+    """The outcome with stable keys."""
+    bar = found.policy.gate.bar
+    return {
+        "policy": found.policy.file, "results": f"{found.results}", "ledger": f"{found.ledger}",
+        "complete": found.complete, "written": len(found.written), "spent": found.run.calls.purse.spent,
+        "currency": found.policy.currency, "budget": found.budget, "bar": bar.score if bar else None,
+        "confidence": found.confidence, "lost": found.run.results.lost, "nobody": sorted(found.run.nobody),
+        "guarded": found.run.guarded, "stopped": found.run.stop.is_set(),
+        "lanes": [_lane_json(found, tally) for tally in found.tallies],
+    }  # fmt: skip
+
+
+def _lane_json(found: Outcome, tally: Tally) -> dict[str, object]:
+    standing = found.standing(tally)
+    shown = ("mean", "lower", "met", "more")
+    return {
+        "workload": tally.workload, "lane": tally.lane.name, "prompt": tally.tried or None, "model": tally.lane.model,
+        "reported": dict(tally.reported), "samples": tally.samples, "answered": tally.answered, "asked": tally.asked,
+        "kept": tally.kept, "left_out": dict(tally.left_out), "unanswered": tally.unanswered,
+        "open": {code: {"count": count, "message": message} for code, (count, message) in tally.open.items()},
+        "given_up": found.run.calls.given.get(tally.lane.name), "refused": tally.refused,
+        "unscored": dict(tally.unscored), **{name: getattr(standing, name, None) for name in shown},
+        "cost": tally.cost, "seconds": tally.seconds, "not_evidence": tally.lacking or None,
+    }  # fmt: skip
+
+
+def print_outcome(found: Outcome) -> None:
+    """A table of lanes, what is to be known of each, and how to go on."""
+    tried = any(tally.tried for tally in found.tallies)
+    table = grid("workload", "lane", *(["prompt"] if tried else []), "n", "mean", "at least", "bar", "", "cost", "s")
+    for tally in found.tallies:
+        table.add_row(tally.workload, tally.lane.name, *([tally.tried or "in force"] if tried else []),
+                      *_figures(found, tally))  # fmt: skip
+    print_table(table)
+    for tally in found.tallies:
+        for note in _notes(found, tally):
+            out.print(f"  {tally.workload}, {tally.lane.name}: {note}", soft_wrap=True)
+    for line, style in _closing(found):
+        out.print(line, style=style, soft_wrap=True)
+
+
+def _figures(found: Outcome, tally: Tally) -> tuple[str, ...]:
+    bar, standing = found.policy.gate.bar, found.standing(tally)
+    cost = "?" if tally.cost is None else plain(tally.cost)
+    seconds = "" if tally.seconds is None else f"{tally.seconds:.3g}"
+    against = plain(bar.score) if bar else "none"
+    if standing is None:
+        return "0", "", "", against, "", cost, seconds
+    return (f"{standing.samples}", f"{standing.mean:.3f}", f"{int(standing.lower * 1000) / 1000:.3f}", against,
+            _verdict(tally, standing), cost, seconds)  # fmt: skip
+
+
+def _verdict(tally: Tally, standing: Standing) -> str:
+    if tally.unanswered:
+        return "incomplete"
+    if standing.met is None:
+        return ""
+    if standing.met:
+        return "met"
+    return "below" if standing.more is None else f"{standing.more} more"
+
+
+def _notes(found: Outcome, tally: Tally) -> Iterator[str]:
+    for reason, count in tally.left_out.most_common():
+        yield f"{count} left out: {reason}"
+    for count, message in tally.open.values():
+        yield f"{count} open: {message}"
+    given = found.run.calls.given.get(tally.lane.name)
+    if given and tally.unanswered:
+        yield f"given up: {given}"
+    if tally.refused:
+        yield f"{tally.refused} refused by the lane, which count as 0"
+    for reason, count in tally.unscored.most_common():
+        yield f"{count} unscored, which count as 0: {reason}"
+    others = [name for name in tally.models if name and not tally.lane.answers_as(name)]
+    if others:
+        yield f"answers as {', '.join(others)}, not as {tally.lane.model}; if that is meant, say `reports:` in the lane"
+    if tally.lacking:
+        more = "; ask all of it anew with --since" if len(tally.reported) > 1 and not tally.unanswered else ""
+        yield f"no evidence: {tally.lacking}{more}"
+
+
+def _closing(found: Outcome) -> Iterator[tuple[str, str | None]]:
+    run, currency = found.run, found.policy.currency
+    if run.nobody:
+        few = ", ".join(sorted(run.nobody)[:_FEW]) + (", …" if len(run.nobody) > _FEW else "")
+        yield f"{len(run.nobody)} samples may be seen by no lane of the policy: {few}", "yellow"
+    for what in run.guarded[:_FEW]:
+        yield f"stopped by the guard, please report it: {what}", "red"
+    asked, kept = (sum(getattr(t, name) for t in found.tallies) for name in ("asked", "kept"))
+    limit = "" if found.budget is None else f" of {plain(found.budget)}"
+    line = f"{asked} answers, {plain(run.calls.purse.spent)}{limit} {currency} spent; {kept} more were on file"
+    yield f"{line} in {found.results}, which holds the answers' texts", None
+    if asked == 0 and kept:
+        oldest = min(tally.oldest for tally in found.tallies if tally.oldest)
+        yield f"nothing was asked; the oldest answer is of {oldest:%Y-%m-%d}: --since DATE asks anew", None
+    if found.written:
+        lanes = ", ".join(f"{entry.lane} on {entry.workload}" for entry in found.written)
+        yield f"{found.ledger} has new entries: {lanes}", "green"
+    left = sum(tally.unanswered for tally in found.tallies)
+    if left:
+        yield f"{left} are left open; run the same command again: nothing that was answered is asked again", "yellow"

@@ -1,0 +1,187 @@
+"""run: asks lanes the samples of evaluation sets, and writes what that proves into the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import click
+import uvloop
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from laneway.cli.eval.outcome import Outcome, outcome_json, print_outcome
+from laneway.cli.output import as_json, err, json_option, policy_option
+from laneway.clock import today
+from laneway.errors import UsageError, did_you_mean, shown
+from laneway.evidence import ledger
+from laneway.evidence.calling import PATIENCE, Calls, Parameters, Purse
+from laneway.evidence.ledger import Evidence
+from laneway.evidence.plan import planned
+from laneway.evidence.results import FILE, Results
+from laneway.evidence.run import Run, ask_all
+from laneway.evidence.statistics.numbers import libraries
+from laneway.lane import Lane, plain
+from laneway.policy import Policy
+from laneway.providers.http import HttpProvider
+from laneway.server.activation import proved
+
+__all__ = ["run"]
+
+_USUAL = Parameters()
+_file = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("sets", nargs=-1, type=_file, metavar="[SETS]...")
+@policy_option
+@click.option("--lane", "names", multiple=True, metavar="NAME", help="Only this lane; may be given more than once.")
+@click.option("--workload", metavar="NAME", help="Only this workload.")
+@click.option("--prompt", "prompts", multiple=True, type=_file, metavar="FILE",
+              help="Try this system prompt in place of the one in force; may be given more than once.")  # fmt: skip
+@click.option("--budget", type=click.FloatRange(0), metavar="MONEY",
+              help="Stop before this run could cost more, in the policy's currency.")  # fmt: skip
+@click.option("--results", "results_path", type=_file, help="The file of results; default: evals.db beside the policy.")
+@click.option("--ledger", "ledger_path", type=_file, help="The ledger; default: evidence.jsonl beside the policy.")
+@click.option("--seed", default=1, show_default=True, help="Sent to every lane.")
+@click.option("--max-output", default=_USUAL.output, show_default=True, type=click.IntRange(1),
+              help="The most tokens of an answer.")  # fmt: skip
+@click.option("--without", multiple=True, type=click.Choice(["temperature", "seed"]),
+              help="Leave this out for every lane, where one does not take it.")  # fmt: skip
+@click.option(
+    "--cap-name",
+    default=_USUAL.cap_name,
+    show_default=True,
+    type=click.Choice(["max_tokens", "max_completion_tokens"]),
+    help="What the cap is called on the wire.",
+)
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), metavar="DATE",
+              help="Ask again what was answered before then (UTC).")  # fmt: skip
+@click.option("--patience", default=PATIENCE, show_default=True, type=click.FloatRange(0), metavar="SECONDS",
+              help="How long a lane that answers nothing is waited for.")  # fmt: skip
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context, sets: tuple[Path, ...], policy_path: Path, names: tuple[str, ...], workload: str | None,
+    prompts: tuple[Path, ...], budget: float | None, results_path: Path | None, ledger_path: Path | None, seed: int,
+    max_output: int, without: tuple[str, ...], cap_name: str, since: datetime.datetime | None, patience: float,
+    json_: bool,
+) -> None:  # fmt: skip
+    """Ask each lane every sample of SETS that it may see, or of the sets that the policy names as `evals`.
+
+    Answers are kept in the results: run the same command again to go on, and nothing answered is asked again. A lane
+    that has answered all that it may see gets an entry in the ledger, which opens it to the workload where it meets the
+    bar.
+
+    Exit code: 0 done, 1 something is left open, 5 an invalid policy or set, 6 the policy is not proved.
+    """
+    libraries()
+    policy, _ = proved(policy_path)
+    plan = planned(policy, sets, workload=workload, prompts=prompts)
+    lanes = _lanes(policy, names, budget)
+    parameters = Parameters(temperature=None if "temperature" in without else 0.0,
+                            seed=None if "seed" in without else seed, output=max_output, cap_name=cap_name)  # fmt: skip
+    with closing(Results.open(results_path or policy_path.parent / FILE, write=True)) as results:
+        _say_lost(results)
+
+        def prepared(provider: HttpProvider) -> Run:
+            calls = Calls(policy, provider, today(), purse=Purse(budget), patience=patience)
+            return Run(calls=calls, results=results, plan=plan, lanes=lanes, parameters=parameters,
+                       since=since and since.replace(tzinfo=datetime.UTC))  # fmt: skip
+
+        going = uvloop.run(_asked(policy, prepared))
+        found = Outcome(going, policy, results.path, ledger_path or policy_path.parent / ledger.FILE, budget)
+        found.written = _written(found.ledger, [tally.evidence(found.confidence) for tally in found.proving])
+    if json_:
+        as_json(outcome_json(found))
+    else:
+        print_outcome(found)
+    ctx.exit(0 if found.complete else 1)
+
+
+def _lanes(policy: Policy, names: Sequence[str], budget: float | None) -> tuple[Lane, ...]:
+    """The lanes to be asked, weakest first."""
+    for name in names:
+        if name not in policy.lanes:
+            raise UsageError(f"no lane `{shown(name)}`{did_you_mean(name, policy.lanes)}")
+    lanes = tuple(policy.lanes[name] for name in policy.strength if not names or name in names)
+    unknown = [lane.name for lane in lanes if lane.price is None]
+    if budget is not None and unknown:
+        raise UsageError(f"the price of {', '.join(unknown)} is not known, so that no --budget can hold: state it as "
+                         "the lane's `price`, or name the other lanes with --lane")  # fmt: skip
+    return lanes
+
+
+def _say_lost(results: Results) -> None:
+    """Calls that an earlier run began and did not live to see answered."""
+    if results.lost:
+        lanes = ", ".join(f"{lane} {count}" for lane, count in results.lost.items())
+        err.print(f"an earlier run ended in the middle of {sum(results.lost.values())} calls ({lanes}): they may have "
+                  "been paid for without an answer, and are made again", style="yellow", soft_wrap=True)  # fmt: skip
+
+
+async def _asked(policy: Policy, prepared: Callable[[HttpProvider], Run]) -> Run:
+    """The run, when it has ended."""
+    provider = HttpProvider(policy.lanes, os.environ, policy.networks)
+    try:
+        going = prepared(provider)
+        for lane in going.lanes:
+            if lane.name in provider.closed:
+                going.calls.give_up(lane.name, provider.closed[lane.name])
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _stop, going, loop)
+        with _bars(going):
+            await ask_all(going)
+    finally:
+        await provider.close()
+    return going
+
+
+def _stop(going: Run, loop: asyncio.AbstractEventLoop) -> None:
+    """Ask nothing more; a second time ends at once, and nothing that was answered is lost."""
+    going.stop.set()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _bars(going: Run) -> Iterator[None]:
+    """A bar for each lane, on a terminal."""
+    logging.getLogger("laneway").addHandler(logging.NullHandler())  # what befell a lane is told at the end
+    if not err.is_terminal:
+        yield
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[money]}"),
+               TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Progress(*columns, console=err, transient=True) as progress:
+        tallies = {lane.name: [t for t in going.tallies.values() if t.lane is lane] for lane in going.lanes}
+        bars = {name: progress.add_task(name, total=sum(t.samples for t in of), money="", note="")
+                for name, of in tallies.items()}  # fmt: skip
+
+        def show(lane: Lane) -> None:
+            of = tallies[lane.name]
+            costs = [tally.cost for tally in of]
+            money = (
+                "" if None in costs else f"{plain(sum(cost or 0.0 for cost in costs))} {going.calls.policy.currency}"
+            )
+            wait = going.calls.traffic.of(lane).wait()
+            progress.update(bars[lane.name], completed=sum(tally.done for tally in of), money=money,
+                            note=f"waiting {wait:.0f} s" if wait >= 1 else "")  # fmt: skip
+
+        going.shown = show
+        yield
+
+
+def _written(path: Path, entries: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Append those of the entries that say something new, and return them."""
+    newest = {(entry.workload, entry.lane): entry for entry in ledger.read(path)} if entries else {}
+    new = tuple(entry for entry in entries if newest.get((entry.workload, entry.lane)) != entry)
+    if new:
+        ledger.append(path, *new)
+    return new
