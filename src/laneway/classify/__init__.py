@@ -13,7 +13,8 @@ from typing import cast
 
 import msgspec
 
-from laneway.classify.difficulty import estimate
+from laneway.classify.difficulty import estimate, user_texts
+from laneway.classify.language import language_of
 from laneway.classify.sensitivity import identifiers
 from laneway.errors import RequestError, did_you_mean, shown
 from laneway.policy import FactType, Policy, Workload
@@ -224,7 +225,13 @@ def _language(policy: Policy, request: Request, workload: Workload | None, evide
         return None
     if workload.language is not None:
         evidence.append(Evidence("language", f"workload {workload.name}", "default", workload.language))
-    return workload.language
+        return workload.language
+    for place, text in user_texts(request):
+        found = language_of(text)
+        if found is not None:
+            evidence.append(Evidence("language", place, "written-in", found))
+            return found
+    return None
 
 
 def _declared(policy: Policy, request: Request, evidence: list[Evidence]) -> dict[str, str | float]:

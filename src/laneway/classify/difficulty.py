@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from laneway.request import Request
 from laneway.signals import Difficulty, Evidence
 
-__all__ = ["HARD_AT", "estimate"]
+__all__ = ["HARD_AT", "estimate", "user_texts"]
 
 HARD_AT = 2
 _LONG_INPUT = 24_000
@@ -72,8 +72,8 @@ _PATTERN, _KINDS = _compile()
 def estimate(request: Request) -> tuple[Difficulty, tuple[Evidence, ...]]:
     """Hard where the points reach `HARD_AT`, else routine, with every contributor and its points."""
     try:
-        place, text = _last_user_text(request.body.get("messages"))
-        points = [*_of_whole(request), *((place, kind, n) for kind, n in _of_text(text))]
+        place, text = next(user_texts(request), ("messages", ""))
+        points = [*_of_whole(request), *((place, kind, n) for kind, n in _of_text(_ends(text)))]
     except Exception:  # noqa: BLE001  # an estimate that fails must not pass as easy
         return "hard", (Evidence("difficulty", "request", "failed", "hard"),)
     hard = sum(n for _, _, n in points) >= HARD_AT
@@ -111,12 +111,13 @@ def _of_text(text: str) -> Iterator[tuple[str, int]]:
         yield "several-questions", 1
 
 
-def _last_user_text(messages: object) -> tuple[str, str]:
+def user_texts(request: Request) -> Iterator[tuple[str, str]]:
+    """What the user says, with its place, the latest first."""
+    messages = request.body.get("messages")
     assert isinstance(messages, list)
     for i in range(len(messages) - 1, -1, -1):
         if messages[i].get("role") == "user":
-            return f"messages[{i}].content", _ends(_text_of(messages[i].get("content")))
-    return "messages", ""
+            yield f"messages[{i}].content", _text_of(messages[i].get("content"))
 
 
 def _text_of(content: object) -> str:
