@@ -59,7 +59,6 @@ LAYERS = """
     people.markdown people.page
     diff diff.seen diff.order diff.changed diff.compare diff.telling
     evidence.measured evidence.comparison evidence.telling evidence.held evidence.charts evidence.report_page
-    evidence.heard evidence.standing
     evidence.judging evidence.judging.family evidence.judging.labels evidence.judging.asking evidence.judging.swap
     evidence.judging.calibration evidence.judging.kept evidence.judging.rubric evidence.judging.pairs
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
