@@ -245,6 +245,9 @@ class _Work:
             said = await asyncio.get_running_loop().run_in_executor(self.pool, score, sample, result.answer)
         if isinstance(said, Unscored):
             made = msgspec.structs.replace(result, score=None, parts=(), unscored=said.error, scored_by=__version__)
+        elif not 0 <= said.value <= 1:
+            why = f"the score is {said.value}, which is not within 0..1"
+            made = msgspec.structs.replace(result, score=None, parts=(), unscored=why, scored_by=__version__)
         else:
             parts = tuple((part.scorer, part.value, part.explanation) for part in said.by_scorer)
             made = msgspec.structs.replace(result, score=said.value, parts=parts, unscored="", scored_by=__version__)

@@ -16,6 +16,7 @@ import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from laneway.cli.eval.outcome import Outcome, outcome_json, print_outcome
+from laneway.cli.eval.report import default_results, results_option, sets_argument, workload_option
 from laneway.cli.output import as_json, err, json_option, policy_option
 from laneway.clock import today
 from laneway.errors import UsageError, did_you_mean, shown
@@ -23,7 +24,7 @@ from laneway.evidence import ledger
 from laneway.evidence.calling import PATIENCE, Calls, Parameters, Purse
 from laneway.evidence.ledger import Evidence
 from laneway.evidence.plan import planned
-from laneway.evidence.results import FILE, Results
+from laneway.evidence.results import Results
 from laneway.evidence.run import Run, ask_all
 from laneway.evidence.statistics.numbers import libraries
 from laneway.lane import Lane, plain
@@ -38,15 +39,15 @@ _file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("sets", nargs=-1, type=_file, metavar="[SETS]...")
+@sets_argument
 @policy_option
 @click.option("--lane", "names", multiple=True, metavar="NAME", help="Only this lane; may be given more than once.")
-@click.option("--workload", metavar="NAME", help="Only this workload.")
+@workload_option
 @click.option("--prompt", "prompts", multiple=True, type=_file, metavar="FILE",
               help="Try this system prompt in place of the one in force; may be given more than once.")  # fmt: skip
 @click.option("--budget", type=click.FloatRange(0), metavar="MONEY",
               help="Stop before this run could cost more, in the policy's currency.")  # fmt: skip
-@click.option("--results", "results_path", type=_file, help="The file of results; default: evals.db beside the policy.")
+@results_option
 @click.option("--ledger", "ledger_path", type=_file, help="The ledger; default: evidence.jsonl beside the policy.")
 @click.option("--seed", default=1, show_default=True, help="Sent to every lane.")
 @click.option("--max-output", default=_USUAL.output, show_default=True, type=click.IntRange(1),
@@ -86,7 +87,7 @@ def run(
     lanes = _lanes(policy, names, budget)
     parameters = Parameters(temperature=None if "temperature" in without else 0.0,
                             seed=None if "seed" in without else seed, output=max_output, cap_name=cap_name)  # fmt: skip
-    with closing(Results.open(results_path or policy_path.parent / FILE, write=True)) as results:
+    with closing(Results.open(default_results(policy_path, results_path), write=True)) as results:
         _say_lost(results)
 
         def prepared(provider: HttpProvider) -> Run:
