@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import hashlib
 import io
 import json
 from contextlib import closing
@@ -17,11 +19,55 @@ from tests.harness import Answered, Bench, bench, policy_text, run
 from tests.processes import served
 
 from laneway.cli import main
+from laneway.evidence.ledger import FILE, Bound, Evidence, On, append
+from laneway.evidence.sample import set_hash
+from laneway.evidence.sets import read_set
 from laneway.feedback import MOST_WORDS, put, worded
 from laneway.providers.scripted import ScriptedLane
 from laneway.store import Log, Reader
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "Hello there"}]}
+
+
+MEASURED = """
+laneway: 1
+name: measured
+currency: EUR
+sensitivity: [public]
+unlabelled: {{sensitivity: public}}
+lanes:
+  home: {{kind: local, provider: openai, url: "{home}", model: m, price: 0}}
+  big: {{kind: local, provider: openai, url: "{big}", model: m, price: 1.0}}
+strength: [home, big]
+zones: {{ours: {{kind: local}}}}
+wall: [{{sensitivity: [public], zones: [ours], says: Everything stays here.}}]
+workloads: {{clauses: {{evals: [flags.yaml]}}}}
+routes: [{{says: Cheap first., try: cheapest}}]
+gate: {{says: Good enough., evidence: {{score: 0.85, confidence: 0.95}}}}
+"""
+SET = """
+evaluation: 1
+name: flags
+says: Does it find them?
+workload: clauses
+sensitivity: public
+scorers: [{exact: {}}]
+samples: [{id: a, input: One?, expected: "1"}]
+"""
+
+
+def measured(folder: Path, home: str, big: str) -> Path:
+    """A policy whose two lanes have shown enough, an hour ago."""
+    (folder / "flags.yaml").write_text(SET)
+    (folder / "laneway.yaml").write_text(MEASURED.format(home=home, big=big))
+    made = read_set(folder / "flags.yaml")
+    on = On("flags", set_hash(made), hashlib.sha256(SET.encode()).hexdigest(), "")
+    for lane, url in (("home", home), ("big", big)):
+        shown = Evidence(at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1), workload="clauses",
+                         lane=lane, model="m", reported="m", endpoint=url, on=(on,), confidence=0.95,
+                         bounds={"": Bound(60, 0.98, 0.9, 1.0), "#flags": Bound(60, 0.98, 0.9, 1.0)})  # fmt: skip
+        append(folder / FILE, shown)
+    return folder / "laneway.yaml"
 
 
 async def say(b: Bench, body: Any, headers: dict[str, str] | None = None, path: str = "/feedback") -> Answered:
@@ -339,6 +385,49 @@ def test_a_word_outlives_a_server_that_is_killed_right_after(tmp_path: Path) -> 
         with closing(Reader.open(tmp_path / "laneway.db")) as reader:
             assert [(w.entry.id, w.entry.source) for w in reader.feedback()] == [(ids[0], "user"), (ids[1], "operator")]
             assert reader.verify().ok
+
+    run(test)
+
+
+async def clauses(session: aiohttp.ClientSession, url: str) -> tuple[str, str]:
+    """The decision and the lane of one request for work that is measured."""
+    async with session.post(f"{url}/chat/completions", json=BODY | {"model": "clauses"}) as response:
+        assert response.status == 200, await response.text()
+        return response.headers["laneway-decision"], response.headers["laneway-lane"]
+
+
+def test_rejections_shut_a_measured_lane_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    """Its evidence opened it; four of six answers rejected, the last by command, close it; praise of others does not open it."""
+
+    async def test() -> None:
+        async with ScriptedLane(model="m") as home, ScriptedLane(model="m") as big, aiohttp.ClientSession() as session:
+            policy = measured(tmp_path, home.url, big.url)
+            server, url = await asyncio.to_thread(served, policy)
+            try:
+                given = [await clauses(session, url) for _ in range(5)]
+                assert [lane for _, lane in given] == 5 * ["home"]
+                for id, _ in given[:3]:
+                    async with session.post(f"{url}/feedback", json={"decision": id, "accepted": False}) as response:
+                        assert response.status == 200
+                assert (await clauses(session, url))[1] == "home"
+                arguments = ("reject", given[3][0], "--why", "wrong", "--policy", str(policy), "--url", url)
+                assert (await asyncio.to_thread(laneway, *arguments)).exit_code == 0
+                for by in ("ann", "bo", "cy"):
+                    praise = {"decision": given[4][0], "accepted": True, "user": by}
+                    async with session.post(f"{url}/feedback", json=praise) as response:
+                        assert response.status == 200
+                assert (await clauses(session, url))[1] == "big"
+            finally:
+                server.terminate()
+                await asyncio.to_thread(server.communicate)
+            again, url = await asyncio.to_thread(served, policy)
+            try:
+                assert (await clauses(session, url))[1] == "big"
+            finally:
+                again.terminate()
+                await asyncio.to_thread(again.communicate)
+        told = " ".join(laneway("why", "last", "--policy", str(policy)).output.split())
+        assert "people rejected 4 of 6 answers since" in told
 
     run(test)
 
