@@ -50,6 +50,8 @@ LAYERS = """
     evidence.sets evidence.basis
     evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
     evidence.statistics.sequence evidence.statistics.agreement
+    evidence.judging evidence.judging.family evidence.judging.labels evidence.judging.asking evidence.judging.swap
+    evidence.judging.calibration evidence.judging.kept evidence.judging.rubric evidence.judging.pairs
     rejections report
     evidence.heard evidence.standing evidence.owed
     people people.matrix people.plain
@@ -59,8 +61,6 @@ LAYERS = """
     people.markdown people.page
     diff diff.seen diff.order diff.changed diff.compare diff.telling
     evidence.measured evidence.comparison evidence.telling evidence.held evidence.charts evidence.report_page
-    evidence.judging evidence.judging.family evidence.judging.labels evidence.judging.asking evidence.judging.swap
-    evidence.judging.calibration evidence.judging.kept evidence.judging.rubric evidence.judging.pairs
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini
@@ -76,7 +76,7 @@ LAYERS = """
     breaker slots traffic
     aside
     serve
-    evidence.plan evidence.calling evidence.tally evidence.run
+    evidence.plan evidence.calling evidence.tally evidence.run evidence.judges
     judge
     gateway
     rehearse
@@ -90,7 +90,7 @@ LAYERS = """
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
-    cli.eval.report cli.eval.compare cli.eval.outcome cli.eval.run cli.eval
+    cli.eval.report cli.eval.compare cli.eval.judging cli.eval.outcome cli.eval.run cli.eval
     cli
     cli.__main__
 """

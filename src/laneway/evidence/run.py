@@ -11,14 +11,15 @@ import asyncio
 import datetime
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
 from laneway import __version__
-from laneway.errors import GuardError, LaneError
+from laneway.errors import GuardError, LaneError, LanewayError
 from laneway.evidence.calling import Broke, Called, Calls, Given, Parameters, Question
 from laneway.evidence.plan import Planned
 from laneway.evidence.results import Result, Results
@@ -27,8 +28,9 @@ from laneway.evidence.scorers import Score, Unscored, score
 from laneway.evidence.standing import GROUP
 from laneway.evidence.tally import Tally
 from laneway.lane import Lane
+from laneway.policy import Policy
 
-__all__ = ["GRACE", "Run", "Scoring", "ask_all"]
+__all__ = ["GRACE", "Run", "Scoring", "Ungraded", "ask_all", "labelled"]
 
 GRACE = 5.0
 """Seconds that calls under way get to end, once a run is told to stop."""
@@ -39,8 +41,16 @@ _MOST_AT_ONCE = 256
 _ALL_INVALID = 5
 _THREADS = 4
 
-Scoring = Callable[[Sample, str, Lane], Awaitable[Score | Unscored]]
-"""What grades an answer of a lane."""
+
+class Scoring(Protocol):
+    """What scores answers to samples with a rubric."""
+
+    async def score(self, sample: Sample, result: Result) -> Score | Unscored:
+        """The score of the answer in `result`. Raises Ungraded."""
+
+
+class Ungraded(LanewayError):
+    """An answer could not be graded now; the message says why. Its sample stays open."""
 
 
 @dataclass(slots=True, eq=False)
@@ -123,6 +133,8 @@ class _Work:
                 await self._one(planned, sample)
             except Broke as broke:
                 calls.give_up(self.lane.name, f"{broke}")
+            except Ungraded as ungraded:
+                run.tally(self.lane, planned).leave_open("ungraded", f"{ungraded}")
             except Given:
                 return
             run.shown(self.lane)
@@ -156,12 +168,7 @@ class _Work:
     def _question(self, planned: Planned, sample: Sample) -> Question:
         """The sample as a request, with the labels that a client would give."""
         calls = self.run.calls
-        labels = {"workload": planned.set.workload, "sensitivity": sample.sensitivity}
-        if sample.language is not None:
-            labels["language"] = sample.language
-        fact = calls.policy.facts.get(GROUP)
-        if fact is not None and sample.group is not None and sample.group in fact.values:
-            labels[f"fact-{GROUP}"] = sample.group
+        labels = labelled(calls.policy, planned.set.workload, sample)
         return calls.question(sample.messages, labels, self.run.parameters, planned.prompt)
 
     def _blank(self, planned: Planned, sample: Sample, question: Question) -> Result:
@@ -189,7 +196,7 @@ class _Work:
     async def _kept(self, sample: Sample, blank: Result, before: Result) -> Result:
         """An answer that is on file, as this sample's; scored anew where its score is of other scorers."""
         same = before.sample_hash == blank.sample_hash and before.scored_by == __version__
-        scored = same and before.score is not None
+        scored = same and before.score is not None and not _judged(sample)
         now = msgspec.structs.replace(
             before, set=blank.set, set_hash=blank.set_hash, sample=blank.sample, sample_hash=blank.sample_hash,
             language=blank.language, group=blank.group, sensitivity=blank.sensitivity, workload=blank.workload,
@@ -239,8 +246,8 @@ class _Work:
         """The result with its score, on disk; a refusal has none."""
         if result.answer is None:
             return result
-        if self.run.scoring is not None:
-            said = await self.run.scoring(sample, result.answer, self.lane)
+        if _judged(sample) and self.run.scoring is not None:
+            said = await self.run.scoring.score(sample, result)
         else:
             said = await asyncio.get_running_loop().run_in_executor(self.pool, score, sample, result.answer)
         if isinstance(said, Unscored):
@@ -253,6 +260,22 @@ class _Work:
             made = msgspec.structs.replace(result, score=said.value, parts=parts, unscored="", scored_by=__version__)
         await self.run.results.put(made)
         return made
+
+
+def labelled(policy: Policy, workload: str, sample: Sample) -> dict[str, str]:
+    """The labels that a client would give with the sample."""
+    labels = {"workload": workload, "sensitivity": sample.sensitivity}
+    if sample.language is not None:
+        labels["language"] = sample.language
+    fact = policy.facts.get(GROUP)
+    if fact is not None and sample.group is not None and sample.group in fact.values:
+        labels[f"fact-{GROUP}"] = sample.group
+    return labels
+
+
+def _judged(sample: Sample) -> bool:
+    """Whether a judge has a say: then its grade counts only as long as the judge does."""
+    return any(scorer.name == "rubric" for scorer in sample.scorers)
 
 
 def _answered(blank: Result, called: Called) -> Result:

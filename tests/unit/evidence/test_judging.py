@@ -175,19 +175,29 @@ def test_no_judge_grades_its_own_family(author: Author) -> None:
 
 
 def test_another_judge_is_tried() -> None:
-    """Where the first is refused, of the same family, failing or unclear, the next one grades."""
+    """Where the first is refused, of the same family or unclear, the next one grades."""
     other = msgspec.structs.replace(COUNTS, lane="other", models=("mistral-large",), reported="mistral-large")
     kin = msgspec.structs.replace(COUNTS, lane="kin", models=("qwen-max",), reported="qwen-max")
+    refused = msgspec.structs.replace(COUNTS, lane="refused", refused="kappa 0.10")
 
     async def ask(lane: str, _messages: Sequence[Message], _sample: Sample) -> Said:
-        if lane == "premium":
-            raise LaneError("lane_failed", "It is down.")
-        return Said("PASS", "mistral-large")
+        assert lane in ("premium", "other")
+        return Said("PASS", "mistral-large") if lane == "other" else Said("Well.", "claude-judge")
 
-    sample = _sample()
-    found = asyncio.run(grade(ask, (kin, COUNTS, other), sample, RUBRIC, "kind", HOME))
+    found = asyncio.run(grade(ask, (kin, refused, COUNTS, other), _sample(), RUBRIC, "kind", HOME))
     assert isinstance(found, Part)
     assert found.explanation == "pass, says judge other"
+
+
+def test_a_judge_that_fails_leaves_the_grade_for_later() -> None:
+    """Its error comes through: who grades must not depend on who is down."""
+
+    async def ask(lane: str, _messages: Sequence[Message], _sample: Sample) -> Said:
+        assert lane == "premium"
+        raise LaneError("unreachable", "It is down.")
+
+    with pytest.raises(LaneError):
+        asyncio.run(grade(ask, (COUNTS, COUNTS), _sample(), RUBRIC, "kind", HOME))
 
 
 def test_a_lane_that_may_not_see_the_sample_is_not_replaced_by_another_place() -> None:
@@ -444,15 +454,16 @@ def test_a_calibration_is_kept_until_something_changes(tmp_path: Path) -> None:
     """Labels, the policy's model, the address: each makes a new one, in place of the old; else no call is made."""
     path = tmp_path / "calibrations.json"
 
-    def calls(judge: Judge, labels: Labels) -> int:
+    def calls(judge: Judge, labels: Labels, since: datetime.datetime = NOW) -> int:
         lane = Lane(_honest)
-        (found,) = asyncio.run(judges_for(lane, [judge], labels, path, at=NOW))
+        (found,) = asyncio.run(judges_for(lane, [judge], labels, path, at=NOW, since=since))
         assert found in kept(path)
         return len(lane.asked)
 
     assert calls(JUDGE, _labels()) == 60
     assert calls(JUDGE, _labels()) == 0
     assert calls(JUDGE, _labels(19)) == 57
+    assert calls(JUDGE, _labels(19), NOW + datetime.timedelta(days=1)) == 57
     assert calls(JUDGE._replace(models=("claude-next",)), _labels(19)) == 57
     assert calls(JUDGE._replace(endpoint="http://127.0.0.1:8/v1"), _labels(19)) == 57
     assert len(kept(path)) == 1

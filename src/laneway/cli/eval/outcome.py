@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from laneway.cli.eval.judging import judges_json, judges_said
 from laneway.cli.output import grid, out, print_table
+from laneway.evidence.judges import Judges
 from laneway.evidence.ledger import Evidence
 from laneway.evidence.run import Run
 from laneway.evidence.tally import Standing, Tally
@@ -29,6 +31,11 @@ class Outcome:
     ledger: Path
     budget: float | None
     written: tuple[Evidence, ...] = ()
+
+    @property
+    def judges(self) -> Judges | None:
+        """Who graded rubrics, where there were any."""
+        return self.run.scoring if isinstance(self.run.scoring, Judges) else None
 
     @property
     def confidence(self) -> float:
@@ -66,6 +73,7 @@ def outcome_json(found: Outcome) -> dict[str, object]:
         "currency": found.policy.currency, "budget": found.budget, "bar": bar.score if bar else None,
         "confidence": found.confidence, "lost": found.run.results.lost, "nobody": sorted(found.run.nobody),
         "guarded": found.run.guarded, "stopped": found.run.stop.is_set(),
+        "judging": found.judges and judges_json(found.judges),
         "lanes": [_lane_json(found, tally) for tally in found.tallies],
     }  # fmt: skip
 
@@ -95,6 +103,8 @@ def print_outcome(found: Outcome) -> None:
     for tally in found.tallies:
         for note in _notes(found, tally):
             out.print(f"  {tally.workload}, {tally.lane.name}: {note}", soft_wrap=True)
+    for said in judges_said(found.judges) if found.judges else ():
+        out.print(f"  {said}", soft_wrap=True)
     for line, style in _closing(found):
         out.print(line, style=style, soft_wrap=True)
 

@@ -15,6 +15,7 @@ import click
 import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from laneway.cli.eval.judging import judges_of, replies_to
 from laneway.cli.eval.outcome import Outcome, outcome_json, print_outcome
 from laneway.cli.eval.report import default_results, results_option, sets_argument, workload_option
 from laneway.cli.output import as_json, err, json_option, policy_option
@@ -45,6 +46,8 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @workload_option
 @click.option("--prompt", "prompts", multiple=True, type=_file, metavar="FILE",
               help="Try this system prompt in place of the one in force; may be given more than once.")  # fmt: skip
+@click.option("--judge", "judges", multiple=True, metavar="LANE",
+              help="Grades rubrics that name no judge of their own, as far as people agree with it.")  # fmt: skip
 @click.option("--budget", type=click.FloatRange(0), metavar="MONEY",
               help="Stop before this run could cost more, in the policy's currency.")  # fmt: skip
 @results_option
@@ -69,9 +72,9 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.pass_context
 def run(
     ctx: click.Context, sets: tuple[Path, ...], policy_path: Path, names: tuple[str, ...], workload: str | None,
-    prompts: tuple[Path, ...], budget: float | None, results_path: Path | None, ledger_path: Path | None, seed: int,
-    max_output: int, without: tuple[str, ...], cap_name: str, since: datetime.datetime | None, patience: float,
-    json_: bool,
+    prompts: tuple[Path, ...], judges: tuple[str, ...], budget: float | None, results_path: Path | None,
+    ledger_path: Path | None, seed: int, max_output: int, without: tuple[str, ...], cap_name: str,
+    since: datetime.datetime | None, patience: float, json_: bool,
 ) -> None:  # fmt: skip
     """Ask each lane every sample of SETS that it may see, or of the sets that the policy names as `evals`.
 
@@ -87,16 +90,21 @@ def run(
     lanes = _lanes(policy, names, budget)
     parameters = Parameters(temperature=None if "temperature" in without else 0.0,
                             seed=None if "seed" in without else seed, output=max_output, cap_name=cap_name)  # fmt: skip
-    with closing(Results.open(default_results(policy_path, results_path), write=True)) as results:
-        _say_lost(results)
+    since = since and since.replace(tzinfo=datetime.UTC)
+    ledger_path = ledger_path or policy_path.parent / ledger.FILE
+    with closing(Results.open(default_results(policy_path, results_path), write=True)) as results, \
+            replies_to(plan, results.path) as replies:  # fmt: skip
+        for kept in filter(None, (results, replies)):
+            _say_lost(kept)
 
         def prepared(provider: HttpProvider) -> Run:
             calls = Calls(policy, provider, today(), purse=Purse(budget), patience=patience)
-            return Run(calls=calls, results=results, plan=plan, lanes=lanes, parameters=parameters,
-                       since=since and since.replace(tzinfo=datetime.UTC))  # fmt: skip
+            scoring = judges_of(calls, replies, parameters, plan, judges, ledger_path.parent, since)
+            return Run(calls=calls, results=results, plan=plan, lanes=lanes, parameters=parameters, since=since,
+                       scoring=scoring)  # fmt: skip
 
         going = uvloop.run(_asked(policy, prepared))
-        found = Outcome(going, policy, results.path, ledger_path or policy_path.parent / ledger.FILE, budget)
+        found = Outcome(going, policy, results.path, ledger_path, budget)
         found.written = _written(found.ledger, [tally.evidence(found.confidence) for tally in found.proving])
     if json_:
         as_json(outcome_json(found))
@@ -131,9 +139,8 @@ async def _asked(policy: Policy, prepared: Callable[[HttpProvider], Run]) -> Run
     provider = HttpProvider(policy.lanes, os.environ, policy.networks)
     try:
         going = prepared(provider)
-        for lane in going.lanes:
-            if lane.name in provider.closed:
-                going.calls.give_up(lane.name, provider.closed[lane.name])
+        for name, why in provider.closed.items():
+            going.calls.give_up(name, why)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, going, loop)

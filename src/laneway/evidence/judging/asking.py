@@ -61,8 +61,8 @@ class Ask(Protocol):
     """Whatever asks a lane on our behalf: behind the wall and the guard, within the limits, at temperature 0.
 
     `sample` is what is judged, whose class is the least that the call has; the messages hold the answer too, so that
-    its text must be classified with them. At most OUTPUT tokens. Raises Unasked where the lane may not see it, and
-    LaneError where the lane failed; all else ends the whole run.
+    its text must be classified with them. At most OUTPUT tokens. Raises Unasked where the lane may not see it or will
+    not say anything, and another LanewayError where it failed, so that asking later may help.
     """
 
     async def __call__(self, lane: str, messages: Sequence[Message], sample: Sample, /) -> Said:

@@ -39,16 +39,23 @@ def kept(path: Path) -> tuple[Calibration, ...]:
 
 
 async def judges_for(
-    ask: Ask, judges: Iterable[Judge], labels: Labels, path: Path, *, at: datetime, kind: Kind = "grades"
+    ask: Ask,
+    judges: Iterable[Judge],
+    labels: Labels,
+    path: Path,
+    *,
+    at: datetime,
+    since: datetime,
+    kind: Kind = "grades",
 ) -> tuple[Calibration, ...]:
-    """The calibrations of all `judges` on `labels`: those that are kept and still stand, the others made and kept.
+    """The calibrations of all `judges` on `labels`: kept ones from `since` on that stand, the others made and kept.
 
-    One writer at a time. Raises as `calibrated` and `kept` do, and OSError where nothing can be kept.
+    One writer at a time. Raises as `calibrated` and `kept` do, and JudgeError where nothing can be kept.
     """
     found = []
     for judge in judges:
         before = kept(path)
-        known = next((one for one in before if stands(one, kind, judge, labels)), None)
+        known = next((one for one in before if one.at >= since and stands(one, kind, judge, labels)), None)
         if known is None:
             known = await calibrated(ask, judge, labels, at=at, kind=kind)
             others = [one for one in before if (one.kind, one.set, one.lane) != (kind, labels.set, judge.lane)]
@@ -59,4 +66,7 @@ async def judges_for(
 
 def _keep(path: Path, calibrations: Sequence[Calibration]) -> None:
     ordered = sorted(calibrations, key=lambda one: (one.set, one.kind, one.lane))
-    replace_file(path, msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n", _MODE)
+    try:
+        replace_file(path, msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n", _MODE)
+    except OSError as error:
+        raise JudgeError(f"{path} cannot be written: {error.strerror}") from None

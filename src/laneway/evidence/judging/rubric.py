@@ -10,20 +10,23 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from laneway.errors import LaneError
 from laneway.evidence.judging.asking import Ask, Author, Unasked, grade_in, grading
 from laneway.evidence.judging.calibration import Calibration
 from laneway.evidence.judging.family import families
 from laneway.evidence.sample import EvalSet, Sample, Scorer
 from laneway.evidence.scorers import Part, Score, Unscored, score
 
-__all__ = ["grade", "kin", "named", "scored"]
+__all__ = ["grade", "kin", "named", "rubrics", "scored"]
 
 
 def named(evaluation: EvalSet, judges: Sequence[str] = ()) -> tuple[str, ...]:
     """The lanes that the set's rubrics name as judges and, where one names none, `judges`; none without a rubric."""
-    rubrics = [scorer for sample in evaluation.samples for scorer in sample.scorers if scorer.name == "rubric"]
-    return tuple(dict.fromkeys(lane for scorer in rubrics for lane in _lanes(scorer, judges)))
+    return tuple(dict.fromkeys(lane for scorer in rubrics(evaluation) for lane in _lanes(scorer, judges)))
+
+
+def rubrics(evaluation: EvalSet) -> list[Scorer]:
+    """Every rubric of the set's samples."""
+    return [scorer for sample in evaluation.samples for scorer in sample.scorers if scorer.name == "rubric"]
 
 
 def kin(judge: Calibration, author: Author) -> str:
@@ -40,7 +43,8 @@ async def grade(
     """The grade by one rubric: 1 or 0, of the first judge that counts, is of no kin, may be asked, and is clear.
 
     `judges` are of the kind `grades`, those of `--judge` first to last; a rubric that names its own takes those alone.
-    Raises only what `ask` raises beyond Unasked and LaneError.
+    Raises what `ask` raises beyond Unasked, such as where the lane failed: the grade is still to come then, and no
+    other judge takes over, as it would depend on the hour who graded.
     """
     by_lane = {judge.lane: judge for judge in judges}
     reasons = []
@@ -62,8 +66,6 @@ async def _asked(ask: Ask, judge: Calibration, sample: Sample, scorer: Scorer, a
         said = await ask(judge.lane, grading(sample, str(scorer.options["asks"]), answer), sample)
     except Unasked as error:
         return f"{judge.lane} may not see this sample: {error}"
-    except LaneError as error:
-        return f"{judge.lane} failed ({error.code})"
     if said.reported != judge.reported:
         was, now = judge.reported or "nothing", said.reported or "nothing"
         changed = f"{judge.lane} calls itself {now}, and called itself {was} when it was calibrated"
@@ -83,7 +85,10 @@ def _lanes(scorer: Scorer, judges: Sequence[str]) -> tuple[str, ...]:
 async def scored(
     ask: Ask, judges: Sequence[Calibration], sample: Sample, answer: str, author: Author
 ) -> Score | Unscored:
-    """As `score`, with the rubrics graded. No judge is asked where another scorer gave 0 already, or gave nothing."""
+    """As `score`, with the rubrics graded. No judge is asked where another scorer gave 0 already, or gave nothing.
+
+    Raises as `grade` does.
+    """
     plain = tuple(scorer for scorer in sample.scorers if scorer.name != "rubric")
     first = Score(1.0, ()) if not plain else await asyncio.to_thread(score, replace(sample, scorers=plain), answer)
     if isinstance(first, Unscored) or first.value == 0:
