@@ -10,6 +10,7 @@ from laneway import condition
 from laneway.condition import ALWAYS, All, Any, Condition, Not
 from laneway.lane import KINDS, Lane, Limits, Price, Zone
 from laneway.policy import (
+    Bar,
     Deadline,
     Detect,
     FactType,
@@ -119,6 +120,7 @@ def policies(draw: st.DrawFn) -> Policy:
     waivers = draw(st.lists(st.tuples(st.sets(st.sampled_from(LANES)), st.sampled_from([-1, 0, 9])), max_size=2))
     waivers += draw(st.sampled_from([[({*LANES}, 9)], []]))
     weak, judge = draw(ranking_words), draw(st.one_of(st.just(()), ranking_words))
+    sets = draw(st.sampled_from([(), ("evals/review.yaml",)]))
     return Policy(
         name="generated", text="", hash="", file="generated", currency="EUR", classes=CLASSES,
         unlabelled=Unlabelled(sensitivity="internal"), lanes=draw(lanes), strength=draw(st.permutations(LANES).map(tuple)),
@@ -128,12 +130,12 @@ def policies(draw: st.DrawFn) -> Policy:
         limits=tuple(Limit(id=f"limit[{i}]", says=f"limit {i}", when=c, zones=z) for i, (c, z) in enumerate(limits)),
         routes=rankings("routes"), fallbacks=rankings("fallbacks"),
         reviews=tuple(Review(id=f"reviews[{i}]", says=f"review {i}", when=c) for i, c in enumerate(reviews)),
-        gate=Gate(says="gate", checks=("empty", "judge") if judge else ("empty",), judge=judge, weak=weak,
+        gate=Gate(says="gate", bar=Bar(0.9, 0.95) if sets else None, checks=("empty", "judge") if judge else ("empty",), judge=judge, weak=weak,
                   weak_stop=draw(st.sampled_from(["hold", "refuse", "marked"])),
                   waivers=tuple(Waiver(id=f"gate.waiver[{i}]", says=f"waiver {i}", lanes=frozenset(names), by="DPO",
                                        until=TODAY + datetime.timedelta(days=days))
                                 for i, (names, days) in enumerate(waivers))),
-        workloads={name: Workload(name=name) for name in ("review", "chore")},
+        workloads={"review": Workload(name="review", evals=sets), "chore": Workload(name="chore")},
         facts={"matter": FactType("matter", ("open", "domestic"))},
         deadlines={"interactive": Deadline(4, 60)}, detect=Detect(identifiers={"*": "restricted"}, unreadable="restricted"),
     )  # fmt: skip

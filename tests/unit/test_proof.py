@@ -15,11 +15,10 @@ from laneway.condition import fact_of
 from laneway.decide import decide
 from laneway.decision import Route
 from laneway.errors import PolicyError
-from laneway.facts import Facts
 from laneway.lane import Price
 from laneway.policy import Policy
 from laneway.policy_file import parse
-from laneway.proof.finding import Finding, Subject, called
+from laneway.proof.finding import Finding, Subject, called, without
 from laneway.proof.oracle import ENUMERABLE, Enumeration, NotProved, Solver, choose
 from laneway.proof.reach import Reach
 from laneway.proof.space import Cell, In, Space, both, either, signals_of
@@ -38,8 +37,9 @@ def reachable(policy: Policy, space: Space, cell: Cell) -> frozenset[str]:
     lanes: frozenset[str] = frozenset()
     for n in range(len(policy.lanes)):
         for down in itertools.combinations(policy.lanes, n):
-            facts = Facts(today=TODAY, closed=dict.fromkeys(down, "down"))
-            lanes |= called(policy, decide(policy, Ask(), signals_of(space, cell), facts))
+            signals = signals_of(space, cell)
+            facts = without(policy, signals, down, TODAY)
+            lanes |= called(policy, decide(policy, Ask(), signals, facts))
     return lanes
 
 

@@ -17,10 +17,10 @@ from laneway.cli import main
 from laneway.decide import decide
 from laneway.decision import Refuse
 from laneway.errors import UsageError
-from laneway.facts import Facts
 from laneway.lane import Price
 from laneway.policy import Policy
 from laneway.policy_file import parse
+from laneway.proof.finding import without as facts_without
 from laneway.proof.space import Space, signals_of
 from laneway.proof.without import without
 from laneway.signals import Ask
@@ -107,8 +107,8 @@ def test_every_class_that_is_left_with_a_refusal_is_told(made: Policy) -> None:
     for cell in itertools.product(*(range(len(d.values)) for d in space.dimensions)):
         signals = signals_of(space, cell)
         both = [
-            decide(policy, Ask(), signals, Facts(today=generated.TODAY, closed=closed))
-            for closed in ({}, {"home": "gone"})
+            decide(policy, Ask(), signals, facts_without(policy, signals, down, generated.TODAY))
+            for down in ((), ("home",))
         ]
         if not isinstance(both[0], Refuse) and isinstance(both[1], Refuse):
             emptied.add(signals.sensitivity)
