@@ -55,7 +55,7 @@ wall:
   - {{sensitivity: [internal, public], zones: [ours, outside], says: Other data may go outside.}}
 workloads:
   contracts: {{sensitivity: confidential}}
-  flags: {{sensitivity: internal, stakes: high}}
+  flags: {{sensitivity: internal, stakes: high}}{more_work}
 routes:
   - {{says: Hard work starts at the strongest lane., when: {{difficulty: hard}}, try: strongest}}
   - {{says: Other work starts at the cheapest lane., try: cheapest}}
@@ -81,6 +81,7 @@ def policy_text(home: str, premium: str, **changes: str) -> str:
         "until": f"{TOMORROW}",
         "home_price": "0",
         "more_gate": "",
+        "more_work": "",
     } | changes
     return POLICY.format(home=home, premium=premium, **values)
 

@@ -117,7 +117,7 @@ detect:
 
 workloads:
   contract-review: {sensitivity: confidential, stakes: high, latency: background, ceiling: 0.40, difficulty: hard, says: Contracts are read line by line.}
-  chat: {latency: interactive}
+  chat: {latency: interactive, output: {language: sv, format: json, schema: {type: object, required: [answer]}, most_chars: 4000}}
 
 routes:
   - id: hard-first
@@ -129,7 +129,7 @@ routes:
 
 gate:
   says: A doubtful answer is asked once more of a stronger lane, and otherwise a person decides.
-  checks: [empty, cut-off, invalid-json, tool-call, refusal]
+  checks: [empty, cut-off, invalid-json, tool-call, refusal, contract]
   judge: [safest, strongest]
   evidence: {score: 0.85, confidence: 0.95}
   waiver:

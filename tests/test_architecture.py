@@ -22,6 +22,7 @@ LAYERS = """
     policy
     facts
     record
+    schema
     yaml_nodes source
     seal
     grammar_lanes
@@ -40,6 +41,7 @@ LAYERS = """
     certificate certificate.form certificate.certify
     certificate.cases certificate.kinds certificate.ways certificate.replay certificate.second
     proof.words
+    classify.language contract
     gate
     wire wire.openai_answer wire.openai_screen wire.openai
     evidence evidence.sample evidence.ledger evidence.results
@@ -64,7 +66,7 @@ LAYERS = """
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini
-    classify.plain classify.language
+    classify.plain
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
@@ -107,6 +109,7 @@ PURE = (
     "rejections",
     "policy_cases",
     "classify.language",
+    "contract",
 )
 IMPURE = {
     "os", "time", "random", "socket", "pathlib", "asyncio", "secrets", "io", "subprocess", "uuid", "logging",
@@ -121,8 +124,8 @@ BROAD_EXCEPT = {
     "evidence.results": "the worker boundary: its callers would wait for ever",
     "evidence.sandbox.inside": "whatever sandboxed code raises, also to end its process, is its result",
     "evidence.scorers": "a scorer that fails is said, and counts neither as 0 nor as 1",
-    "gate": "jsonschema_rs raises several kinds that mean the same",
     "server.activation": "whatever goes wrong with a new policy file, the proved one stays in force",
+    "schema": "jsonschema_rs raises several kinds that mean the same",
     "gateway": "whatever happens to a request goes on record, and is raised again",
     "server.api": "the HTTP boundary",
     "store.writer": "the worker boundary: its callers would wait for ever",

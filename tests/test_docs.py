@@ -109,6 +109,7 @@ def test_examples_of_cases_hold(block: Block, tmp_path: Path) -> None:
         ("lane key", grammar_lanes._LANE_KEYS),
         ("zone key", grammar_lanes._ZONE_KEYS),
         ("label", (*grammar_work._LABEL_KEYS, *grammar_work._FILE_KEYS)),
+        ("key of `output`", grammar_work._OUTPUT_KEYS),
         ("operator", (*grammar._OPS, "not", "any", "all")),
         ("ranking word", (*policy_file.RANKINGS, *policy_file._STOPS)),
         ("check", policy_file.CHECKS),

@@ -7,25 +7,23 @@ the one that answered. A verdict after release is recorded and changes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
-from typing import NoReturn
-
-import jsonschema_rs
 
 from laneway.answer import Answer
+from laneway.contract import broken
 from laneway.decision import Route
 from laneway.errors import RequestError
-from laneway.policy import Gate, Policy
+from laneway.policy import Gate, Output, Policy
 from laneway.record import Verdict
 from laneway.request import Request
+from laneway.schema import json_of, validator
 
 __all__ = ["can_change", "check_schema", "escalation", "failing", "unmended", "verdict"]
 
 
-def failing(gate: Gate, request: Request, answer: Answer) -> tuple[str, ...]:
-    """The mechanical checks that `answer` fails."""
-    return tuple(name for name in gate.checks if name in _CHECKS and _CHECKS[name](request, answer))
+def failing(gate: Gate, request: Request, answer: Answer, output: Output | None = None) -> tuple[str, ...]:
+    """The mechanical checks that `answer` fails; `output` is what the request's workload asks of answers."""
+    return tuple(name for name in gate.checks if name in _CHECKS and _CHECKS[name](request, answer, output))
 
 
 def verdict(route: Route, failed: tuple[str, ...], *, released: bool, target: str | None) -> Verdict:
@@ -61,65 +59,59 @@ def check_schema(request: Request) -> None:
     """Raise RequestError where the client's own answer schema cannot be used."""
     if request.answer_schema is not None:
         try:
-            jsonschema_rs.validator_for(request.answer_schema, retriever=_no_retrieval)
-        except Exception:  # noqa: BLE001  # the library raises several kinds, all meaning the same here
-            message = (
-                "response_format.json_schema.schema is not a JSON Schema that can be used; remote $ref is not followed"
-            )
+            validator(request.answer_schema)
+        except ValueError as error:
+            message = f"response_format.json_schema.schema is {error}"
             raise RequestError(400, "invalid_schema", message, "response_format") from None
 
 
-def _no_retrieval(_uri: str) -> NoReturn:
-    raise ValueError("remote references are not followed")
-
-
-def _no_such_number(_name: str) -> NoReturn:
-    raise ValueError("JSON has neither NaN nor infinity")
-
-
-def _empty(_: Request, answer: Answer) -> bool:
+def _empty(_: Request, answer: Answer, __: Output | None) -> bool:
     return not answer.text.strip() and not answer.tool_calls and not answer.refusal
 
 
-def _cut_off(request: Request, answer: Answer) -> bool:
+def _cut_off(request: Request, answer: Answer, _: Output | None) -> bool:
     """Cut off, and not merely because the client's own limit was reached."""
     if answer.finish != "length":
         return False
     return request.max_output is None or (answer.tokens_out is not None and answer.tokens_out < request.max_output)
 
 
-def _invalid_json(request: Request, answer: Answer) -> bool:
+def _invalid_json(request: Request, answer: Answer, _: Output | None) -> bool:
     if not request.wants_json or answer.tool_calls or answer.refusal:
         return False
     try:
-        value = json.loads(answer.text, parse_constant=_no_such_number)
-    except (ValueError, RecursionError):
+        value = json_of(answer.text)
+    except ValueError:
         return True
     if request.answer_schema is None:
         return not isinstance(value, dict)
-    validator = jsonschema_rs.validator_for(request.answer_schema, retriever=_no_retrieval)
-    return not bool(validator.is_valid(value))
+    return not validator(request.answer_schema).is_valid(value)
 
 
-def _broken_tool_call(request: Request, answer: Answer) -> bool:
+def _broken_tool_call(request: Request, answer: Answer, _: Output | None) -> bool:
     return any(name not in request.tools or not _is_object(arguments) for name, arguments in answer.tool_calls)
 
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
+        return isinstance(json_of(text), dict)
+    except ValueError:
         return False
 
 
-def _refusal(_: Request, answer: Answer) -> bool:
+def _refusal(_: Request, answer: Answer, __: Output | None) -> bool:
     return answer.refusal or answer.finish == "content_filter"
 
 
-_CHECKS: dict[str, Callable[[Request, Answer], bool]] = {
+def _contract(_: Request, answer: Answer, output: Output | None) -> bool:
+    return output is not None and not answer.refusal and bool(broken(output, answer.text, answer.tool_calls))
+
+
+_CHECKS: dict[str, Callable[[Request, Answer, Output | None], bool]] = {
     "empty": _empty,
     "cut-off": _cut_off,
     "invalid-json": _invalid_json,
     "tool-call": _broken_tool_call,
     "refusal": _refusal,
+    "contract": _contract,
 }

@@ -42,7 +42,7 @@ async def judged(run: Run, got: Got, target: str | None, log: Log) -> Verdict:
     """What follows from the answer; `target` is the lane that may still redo it, if any. Notes it with the attempt."""
     answered = len(run.attempts) - 1
     released = got.released or run.policy.lanes[got.lane].gate_after
-    failed = failing(run.policy.gate, run.request, got.answer)
+    failed = failing(run.policy.gate, run.request, got.answer, run.policy.output(run.signals.workload))
     if not failed and run.policy.gate.judge and not released and can_change(run.policy, run.route, got.lane):
         failed = () if await _approved(run, got, log) else ("judge",)
     made = verdict(run.route, failed, released=released, target=target)

@@ -26,6 +26,7 @@ __all__ = [
     "Grant",
     "Limit",
     "Must",
+    "Output",
     "Policy",
     "Ranking",
     "Review",
@@ -152,6 +153,16 @@ class Unlabelled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a workload's answers are: None asks for nothing. `schema` is a JSON Schema."""
+
+    language: str | None = None
+    format: Literal["json", "text"] | None = None
+    schema: dict[str, object] | None = field(default=None, hash=False)
+    most_chars: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """A named kind of work and its floors and defaults; None leaves the default of `unlabelled`.
 
@@ -170,6 +181,7 @@ class Workload:
     prompt: str | None = None
     language: str | None = None
     evals: tuple[str, ...] = ()
+    output: Output | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +271,10 @@ class Policy:
     def measured(self) -> frozenset[str]:
         """The workloads for which lanes may show evidence: those with sets, where the gate has a bar."""
         return frozenset(w.name for w in self.workloads.values() if w.evals and self.gate.bar is not None)
+
+    def output(self, workload: str | None) -> Output | None:
+        """What a workload's answers are to be, where it says so."""
+        return self.workloads[workload].output if workload else None
 
     @property
     def fresh_days(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -54,7 +55,7 @@ __all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse"]
 
 T = TypeVar("T")
 
-CHECKS = ("empty", "cut-off", "invalid-json", "tool-call", "refusal")
+CHECKS = ("empty", "cut-off", "invalid-json", "tool-call", "refusal", "contract")
 RANKINGS = ("cheapest", "safest", "strongest", "fastest", "next")
 IDENTIFIERS = ("se.personnummer", "no.fodselsnummer", "dk.cpr", "fi.hetu", "de.idnr", "iban", "card")
 _STOPS = ("hold", "refuse", "marked")
@@ -129,6 +130,8 @@ class _File:
         self._private_is_ours(networks)
         workloads = self._named("workloads", workload(self.names))
         gate = top.get("gate", self._gate) or Gate()
+        if "contract" not in gate.checks and any(work.output for work in workloads.values()):
+            gate = replace(gate, checks=(*gate.checks, "contract"))
         if gate.bar is None and any(work.evals for work in workloads.values()):
             self.r.note(top.nodes["workloads"], "`evals` measure lanes against a bar, and the gate has none: write "
                         "`gate: {evidence: {score: 0.85, confidence: 0.95}}`")  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from laneway.contract import broken
 from laneway.decide import decide
 from laneway.describe import described
 from laneway.errors import LaneError, RequestError
@@ -24,7 +25,7 @@ from laneway.facts import Facts, down, supposed
 from laneway.gateway import Active, Gateway, Stopped
 from laneway.judge import INSTRUCTION
 from laneway.lane import Lane
-from laneway.policy import Policy
+from laneway.policy import Output, Policy
 from laneway.policy_cases import Case, Seen
 from laneway.request import Request
 from laneway.signals import Ask, Signals
@@ -66,8 +67,9 @@ async def _served(policy: Policy, case: Case, seen: Seen, today: datetime.date, 
     company = _Company(policy, case.answers)
 
     def classify(policy: Policy, request: Request) -> tuple[Ask, Signals]:
-        company.request = request
-        return described(policy, request, case.stated, bare=case.bare)
+        ask, signals = described(policy, request, case.stated, bare=case.bare)
+        company.request, company.output = request, policy.output(signals.workload)
+        return ask, signals
 
     active = Active(policy, company, down(case.down), Standing(policy, supposed=case.evidence))
     gateway = Gateway(log, active, classify=classify, today=lambda: today)
@@ -112,6 +114,7 @@ class _Company:
         self.policy, self.answers = policy, answers
         self.called: list[str] = []
         self.request: Request | None = None
+        self.output: Output | None = None
 
     @asynccontextmanager
     async def call(self, lane: Lane, body: bytes, *, stream: bool) -> AsyncIterator[_Reply]:
@@ -123,11 +126,11 @@ class _Company:
         if INSTRUCTION.encode() in body:  # a lane that is asked to judge sees what it judges
             message, finish = _said("FAIL" if _DOUBTFUL.encode() in body else "PASS"), "stop"
         elif answer == "ok":
-            message, finish = _good(self.request), "stop"
+            message, finish = _good(self.request, self.output), "stop"
         elif answer == "doubtful":
             message, finish = _said(_DOUBTFUL), "stop"
         else:
-            message, finish = _weak(self.policy, self.request) if answer == "weak" else _REFUSAL
+            message, finish = _weak(self.policy, self.request, self.output) if answer == "weak" else _REFUSAL
         yield _Reply(_spoken(message, finish, stream=stream))
 
     async def close(self) -> None:
@@ -145,6 +148,11 @@ class _Reply:
 
 
 _Message = dict[str, object]
+_FOREIGN = (
+    "This is not what the policy asks for, so it is weak.",
+    "Das ist es nicht, was die Regel von der Antwort will.",
+)
+"""Texts in two languages, one of which every contract about languages forbids."""
 _DOUBTFUL = "An answer that the judge doubts, as the case says."
 _REFUSAL: tuple[_Message, str] = {"refusal": "No."}, "stop"
 _STRAY_CALL = {"index": 0, "id": "call", "type": "function", "function": {"name": "nothing", "arguments": "{"}}
@@ -162,18 +170,24 @@ def _spoken(message: _Message, finish: str, *, stream: bool) -> bytes:
     return b"data: %b\n\ndata: [DONE]\n\n" % data if stream else data
 
 
-def _good(request: Request) -> _Message:
-    return {"content": msgspec.json.encode(_least(request.answer_schema)).decode() if request.wants_json else "Done."}
+def _good(request: Request, output: Output | None) -> _Message:
+    schema = request.answer_schema or (output.schema if output else None)
+    wants_json = request.wants_json or (output is not None and output.format == "json")
+    return {"content": msgspec.json.encode(_least(schema)).decode() if wants_json else "Done."}
 
 
-def _weak(policy: Policy, request: Request) -> tuple[_Message, str]:
+def _weak(policy: Policy, request: Request, output: Output | None) -> tuple[_Message, str]:
     """An answer that fails a check of the policy, of those that an answer to this request can fail."""
     checks = set(policy.gate.checks)
     if checks & {"empty", "cut-off"} or ("invalid-json" in checks and request.wants_json):
         return {"content": ""}, "length"
     if "tool-call" in checks:
         return {"tool_calls": [_STRAY_CALL]}, "stop"
-    return _REFUSAL if "refusal" in checks else (_said(_DOUBTFUL), "stop")
+    if "refusal" in checks:
+        return _REFUSAL
+    long = "x" * (output.most_chars or 0) + "x" if output else ""
+    breaking = (text for text in (*_FOREIGN, "[]", long) if output and broken(output, text, ()))
+    return _said(next(breaking, _DOUBTFUL)), "stop"
 
 
 def _least(schema: Any) -> object:

@@ -300,7 +300,7 @@ def test_what_is_not_routing_is_listed_by_its_place() -> None:
     """Lanes, floors, dates, promises and limits that changed are listed with both values."""
     edits = [
         ("until: 2026-12-20", "until: 2027-01-20"), ("review_every: 60d", "review_every: 30d"), ("background: {total: 10m}", "background: {total: 5m}"),
-        ("tool-call, refusal]", "tool-call]"), ("never: {cost: {over: 2}}", "never: {cost: {over: 3}}"), ("rpm: 600", "rpm: 60"),
+        ("tool-call, refusal, contract]", "tool-call, contract]"), ("never: {cost: {over: 2}}", "never: {cost: {over: 3}}"), ("rpm: 600", "rpm: 60"),
         ("unreadable: restricted", "unreadable: confidential"), ("pages: {from: 0, to: 5000}", "pages: {from: 0, to: 500}"),
     ]  # fmt: skip
     text = FULL
@@ -312,7 +312,7 @@ def test_what_is_not_routing_is_listed_by_its_place() -> None:
     assert told["approved.review_every"] == ("60", "30")
     assert told["detect.unreadable"] == ("restricted", "confidential")
     assert told["facts.pages.high"] == ("5000", "500")
-    assert told["gate.checks"][1] == "empty, cut-off, invalid-json, tool-call, judge"
+    assert told["gate.checks"][1] == "empty, cut-off, invalid-json, tool-call, contract, judge"
     assert (
         len([about for about in told if about.startswith("gate.waiver of bench, ") or "until 2027-01-20" in about]) == 1
     )

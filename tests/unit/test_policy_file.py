@@ -17,7 +17,7 @@ from laneway.condition import All, Any, Not
 from laneway.condition import Test as Compare
 from laneway.errors import PolicyError, Problem
 from laneway.lane import Limits, Price
-from laneway.policy import Bar, Deadline
+from laneway.policy import Bar, Deadline, Output
 from laneway.policy_file import load, parse
 from laneway.regions import EEA
 
@@ -134,7 +134,7 @@ def test_an_ordered_test_is_the_set_of_its_classes(test: str, classes: set[str])
 def test_the_gate_keeps_bar_checks_and_waivers() -> None:
     """Checks, bar, waivers with their dates and workloads, and what a weak answer leads to, arrive as written."""
     gate = full().gate
-    assert gate.checks == ("empty", "cut-off", "invalid-json", "tool-call", "refusal", "judge")
+    assert gate.checks == ("empty", "cut-off", "invalid-json", "tool-call", "refusal", "contract", "judge")
     assert gate.judge == ("safest", "strongest")
     assert gate.bar == Bar(0.85, 0.95)
     assert [w.id for w in gate.waivers] == ["gate.waiver[0]", "gate.waiver[1]"]
@@ -182,7 +182,7 @@ BAD = [
     ("    runs: NO\n", "    runs: NO\n    runs: US\n", "runs: US\n    stores: NO", "duplicate key `runs` in lane `rack`"),
     ("price: {input: 0.10, output: 0.20}", "price: {input: 0.10, input: 9}", "input: 9", "duplicate key `input` in price"),
     ("{when: {matter: merger}", "{when: {matter: merger, matter: none}", "matter: none}", "duplicate key `matter` in this condition"),
-    ("  chat: {latency: interactive}", "  chat: {latency: interactive}\n  chat: {}", "chat: {}", "duplicate key `chat` in `workloads`"),
+    ("  chat: {latency: interactive", "  chat: {}\n  chat: {latency: interactive", "chat: {latency", "duplicate key `chat` in `workloads`"),
     ("{score: 0.85,", "{score: 0.85, score: 0.1,", "score: 0.1,", "duplicate key `score` in `evidence`"),
     # unknown keys below the top
     ("    retention: 0d\n", "    retenton: 0d\n", "retenton", "unknown key `retenton` in lane `shared`; did you mean `retention`?"),
@@ -330,7 +330,7 @@ def test_every_problem_is_shown_at_once_in_order() -> None:
             "{sensitivity: confidential, zones: [ours, eea]", "{sensitivity: confidential, zoness: [ours], zones: [eea]"
         ),
         changed("{when: {matter: merger}, zones", "{when: {matter: merger}, says: a, zones"),
-        changed("  chat: {latency: interactive}", "  chat: {latency: interactive}\n  chat: {}"),
+        changed("  chat: {latency: interactive", "  chat: {}\n  chat: {latency: interactive"),
     ],
     ids=["unknown key in a wall row", "duplicate key in a wall limit", "duplicate workload"],
 )
@@ -555,6 +555,39 @@ def test_one_lost_or_moved_line_gives_a_place(data: st.DataObject) -> None:
     if kind == "outdent":
         lines[at] = line.removeprefix(" ")
     checked("".join(lines))
+
+
+def test_a_contract_is_read_and_checked_where_a_workload_has_one() -> None:
+    """`output` is read as written, and the gate checks `contract` although `checks` does not list it."""
+    output = full().output("chat")
+    schema: dict[str, object] = {"type": "object", "required": ["answer"]}
+    assert output == Output(language="sv", format="json", schema=schema, most_chars=4000)
+    assert full().output("contract-review") is None
+    assert full().output(None) is None
+    assert parse(SMALL).gate.checks == ()
+    assert parse(SMALL + "workloads: {w: {output: {format: text}}}\n").gate.checks == ("contract",)
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("{}", "`output` needs at least one of language, format, schema, most_chars"),
+        ("{language: fr}", "unknown language `fr`"),
+        ("{format: yaml}", "unknown format `yaml`"),
+        ("{format: json, schema: {type: nope}}", "`schema` is not a JSON Schema that can be used"),
+        ("{format: json, schema: {$ref: 'https://example.com/s'}}", r"remote \$ref is not followed"),
+        ("{format: json, schema: true}", "`schema` is a mapping"),
+        ("{schema: {type: object}}", "write `format: json` beside it"),
+        ("{format: text, schema: {type: object}}", "write `format: json` beside it"),
+        ("{most_chars: 0}", "leave `most_chars` out for no limit"),
+        ("{most_chars: 1.5}", "expected a whole number"),
+        ("{languages: sv}", "unknown key `languages`"),
+    ],
+)
+def test_a_contract_that_cannot_be_kept_or_read_is_an_error(output: str, told: str) -> None:
+    """What is unknown, contradicts itself or asks for nothing is told with its place."""
+    with pytest.raises(PolicyError, match=told):
+        parse(SMALL + f"workloads: {{w: {{output: {output}}}}}\n")
 
 
 def test_two_rules_cannot_share_an_id() -> None:

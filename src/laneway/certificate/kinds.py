@@ -108,6 +108,7 @@ class Kinds:
         elif fact == "workload":
             work = policy.workloads.get(str(value)) if value is not None else None
             yield work and (work.sensitivity, work.difficulty, work.stakes, work.ceiling)
+            yield bool(work and work.evals and policy.gate.bar)
             yield tuple(waiver.workloads is None or value in waiver.workloads for waiver in policy.gate.waivers)
         elif fact == "difficulty":
             yield tuple(value == one.difficulty for one in stated)

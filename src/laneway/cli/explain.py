@@ -24,6 +24,7 @@ from laneway.evidence.standing import Standing, stand
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
 from laneway.facts import Facts, Shown, down, supposed
 from laneway.gate import check_schema
+from laneway.people.plain import answers
 from laneway.policy import Policy
 from laneway.policy_cases import Case
 from laneway.policy_file import load
@@ -173,6 +174,9 @@ def print_decision(decision: Decision, signals: Signals, policy: Policy) -> None
     """A decision for people: the headline, the signals, why, and every lane that was rejected."""
     style = "bold green" if isinstance(decision, Route) else "bold yellow"
     out.print(headline(decision, policy.currency), style=style, soft_wrap=True)
+    output = policy.output(signals.workload)
+    if output is not None:
+        out.print(f"Answers are {answers(output)}.", soft_wrap=True)
     table = grid("signal", "value", "from", title="\nSignals")
     for row in signal_lines(signals):
         table.add_row(*row)

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from laneway.condition import All, Always, Any, Condition, Not, Test
 from laneway.lane import Lane, Zone, exact
-from laneway.policy import Detect, Gate, Must, Policy, Ranking, Unlabelled, Workload
+from laneway.policy import Detect, Gate, Must, Output, Policy, Ranking, Unlabelled, Workload
 from laneway.regions import DEVICE, SETS
-from laneway.signals import LANGUAGES
 
-__all__ = ["Plain", "days", "listed", "places", "seconds"]
+__all__ = ["Plain", "answers", "days", "listed", "places", "seconds"]
 
 _CHECKS = {
     "empty": "is empty",
@@ -21,9 +20,9 @@ _CHECKS = {
     "invalid-json": "is not the JSON that was asked for",
     "tool-call": "calls a tool wrongly",
     "refusal": "is a refusal",
+    "contract": "is not what its workload's `output` asks for",
     "judge": "is doubted by a judge",
 }
-_IN = dict(zip(LANGUAGES, ("English", "Swedish", "Norwegian", "Danish", "Finnish", "German"), strict=True))
 _SUBJECTS = {
     "sensitivity": "the data is",
     "difficulty": "the difficulty is",
@@ -40,6 +39,8 @@ _RANKED = {
     "fastest": "the fastest lane that is left",
     "next": "the cheapest lane that is left",
 }
+_LANGUAGES = {"en": "English", "sv": "Swedish", "no": "Norwegian", "da": "Danish", "fi": "Finnish", "de": "German"}
+_FORMATS = {"json": "as JSON", "text": "as text and not as JSON"}
 _SIZES = {"over": "over", "at_most": "at most", "at_least": "at least", "under": "under"}
 _OPPOSITE = {"over": "at_most", "at_most": "over", "at_least": "under", "under": "at_least"}
 _ENDS = {
@@ -78,6 +79,16 @@ def seconds(length: float | None) -> str:
 def days(length: int) -> str:
     """`1 day`, `90 days`."""
     return f"{length} day{'' if length == 1 else 's'}"
+
+
+def answers(output: Output) -> str:
+    """What a workload's answers are to be: `in Swedish, as JSON after a schema`."""
+    said = [f"in {_LANGUAGES[output.language]}"] if output.language else []
+    if output.format:
+        said.append(_FORMATS[output.format] + (" after a schema" if output.schema is not None else ""))
+    if output.most_chars is not None:
+        said.append(f"of at most {output.most_chars} character{'' if output.most_chars == 1 else 's'}")
+    return ", ".join(said)
 
 
 class Plain:
@@ -249,8 +260,9 @@ class Plain:
             said.append(f"at most {self.money(of.ceiling)}")
         if isinstance(of, Workload):
             said += [f"behind the prompt {of.prompt}"] * (of.prompt is not None)
-            said += [f"in {_IN[of.language]} where nothing else is said"] if of.language else []
+            said += [f"in {_LANGUAGES[of.language]} where nothing else is said"] if of.language else []
             said += [f"measured by {listed(of.evals)}"] * bool(of.evals)
+            said += [f"answers are {answers(of.output)}"] if of.output is not None else []
         return "; ".join(said) or "as where nobody said"
 
     def detect(self, found: Detect) -> str:

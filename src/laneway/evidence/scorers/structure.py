@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
-
-import jsonschema_rs
+from typing import Any
 
 from laneway.evidence.sample import Sample
 from laneway.evidence.scorers.kind import Kind, Part, json_of, prose
+from laneway.schema import validator
 from laneway.yaml_nodes import Node, Reading, json_value, listed
 
 __all__ = ["JSON"]
@@ -17,18 +16,10 @@ __all__ = ["JSON"]
 def _schema(node: Node, reading: Reading) -> object:
     schema = json_value(node, reading)
     try:
-        _validator(schema)
-    except (ValueError, TypeError, jsonschema_rs.ReferencingError):
-        reading.fail(node, "`schema` is not a JSON Schema that can be used; remote $ref is not followed")
+        validator(schema)
+    except ValueError as error:
+        reading.fail(node, f"`schema` is {error}")
     return schema
-
-
-def _validator(schema: Any) -> Any:
-    return jsonschema_rs.validator_for(schema, retriever=_no_retrieval)
-
-
-def _no_retrieval(_uri: str) -> NoReturn:
-    raise ValueError("remote references are not followed")
 
 
 def _complaint(expected: object, options: Mapping[str, Any]) -> str | None:
@@ -45,7 +36,7 @@ def _grade(sample: Sample, options: Mapping[str, Any], answer: str) -> Part:
         value = json_of(answer)
     except ValueError:
         return Part("json", 0.0, "the answer is not JSON")
-    if "schema" in options and not _validator(options["schema"]).is_valid(value):
+    if "schema" in options and not validator(options["schema"]).is_valid(value):
         return Part("json", 0.0, "the answer does not meet the schema")
     if not isinstance(sample.expected, dict):
         return Part("json", 1.0, "the answer meets the schema")
