@@ -224,6 +224,19 @@ def test_a_case_may_doubt_an_answer(tmp_path: Path, given: str, answers: str, ex
     one(policy, f"given: {{{given}}}, answers: {answers}, expect: {expect}")
 
 
+@pytest.mark.parametrize(
+    "output",
+    ["{language: sv}", "{language: en}", "{format: text}", "{format: json, schema: {type: array, minItems: 1, items: {type: string}}}", "{most_chars: 40}"],
+)  # fmt: skip
+def test_a_played_lane_keeps_the_contract_or_breaks_it(tmp_path: Path, output: str) -> None:
+    """`ok` is an answer that keeps the workload's `output`, and `weak` one that breaks it, whatever it asks for."""
+    policy = tmp_path / "laneway.yaml"
+    source = POLICY.replace("  checks: [CHECKS]\n", "").replace("WEAK", "hold")
+    policy.write_text(source.replace("stakes: high}\n", f"stakes: high, output: {output}}}\n", 1), "utf-8")
+    for answer, end in (("ok", "answered"), ("weak", "held-weak")):
+        one(policy, f"given: {{workload: contracts}}, answers: {{home: {answer}}}, expect: {{end: {end}}}")
+
+
 SCHEMA = "{type: object, required: [a, b, c, d, e, f], properties: {a: {type: array, items: {type: number}, minItems: 2}, b: {type: [string, 'null'], minLength: 3}, c: {const: 7}, d: {enum: [x, y]}, e: {type: boolean}, f: {type: 'null'}}}"
 
 

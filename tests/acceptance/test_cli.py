@@ -55,7 +55,7 @@ facts:
   pages: {from: 0, to: 100}
 workloads:
   contracts: {sensitivity: restricted, stakes: high}
-  chat: {latency: interactive}
+  chat: {latency: interactive, output: {language: sv, format: json}}
 routes:
   - {says: Hard work starts at the strongest., when: {difficulty: hard}, try: strongest}
   - {says: All else starts at the cheapest., try: cheapest}
@@ -149,6 +149,12 @@ EXITS = [
     (["--sensitivity", "sealed"], 3), (["--sensitivity", "restricted", "--model", "lane/away"], 3),
     (["--workload", "contracts"], 4), (["--model", "contracts"], 4), (["--sensitivity", "secret"], 2),
 ]  # fmt: skip
+
+
+def test_explain_says_what_answers_are_to_be(policy: Path) -> None:
+    """The contract of the request's workload stands beside the decision, and nothing where there is none."""
+    assert "Answers are in Swedish, as JSON." in run("explain", "--policy", policy, "--workload", "chat").stdout
+    assert "Answers are" not in run("explain", "--policy", policy, "--workload", "contracts", code=None).stdout
 
 
 @pytest.mark.parametrize(("flags", "code"), EXITS)
