@@ -330,7 +330,7 @@ def _otherwise(fact: str, value: Value, policies: tuple[Policy, ...]) -> Iterato
             workload = policy.workloads.get(str(value))
             latency = workload.latency if workload and compared else None
             yield workload and replace(
-                workload, name="", says="", line=0, latency=latency, prompt=None, language=None, evals=()
+                workload, name="", says="", line=0, latency=latency, prompt=None, language=None, evals=(), output=None
             )
             yield value in policy.measured
             yield tuple(w.workloads is None or value in w.workloads for w in policy.gate.waivers)
