@@ -16,7 +16,7 @@ from laneway.clock import today
 from laneway.errors import UsageError
 from laneway.policy_file import parse
 
-__all__ = ["PRICES_FROM", "SERVICES", "Service", "write_starter"]
+__all__ = ["PRICES_FROM", "SERVICES", "Service", "example_prompt", "example_set", "write_starter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,14 @@ def write_starter(
 def _quoted(text: str) -> str:
     """A double-quoted YAML scalar."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def example_set(name: str, workload: str, sensitivity: str) -> str:
+    """An evaluation set that can be run as it is, for one workload."""
+    text = (files("laneway.starter") / "evals.yaml").read_text("utf-8")
+    return Template(text).substitute(name=name, workload=workload, sensitivity=sensitivity)
+
+
+def example_prompt() -> str:
+    """A system prompt that fits the example set."""
+    return (files("laneway.starter") / "prompt.md").read_text("utf-8")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from laneway.cli.eval.compare import compare
+from laneway.cli.eval.init import init
 from laneway.cli.eval.report import report
 from laneway.cli.eval.run import run
+from laneway.cli.eval.trade import export, import_
 
 __all__ = ["evals"]
 
@@ -16,5 +18,5 @@ def evals() -> None:
     """Measure lanes on the policy's evaluation sets, and say what that proves."""
 
 
-for _command in (run, report, compare):
+for _command in (init, run, report, compare, import_, export):
     evals.add_command(_command)
