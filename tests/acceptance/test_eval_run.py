@@ -219,7 +219,7 @@ def test_a_lane_that_dies_half_way_holds_up_no_other(tmp_path: Path) -> None:
             assert half.code == 1
             assert half.lane("premium")["answered"] == 20
             assert half.lane("premium")["unanswered"] == 30
-            assert "the patience" in half.lane("premium")["given_up"]
+            assert "(500); it has answered nothing" in half.lane("premium")["given_up"]
             assert [entry.lane for entry in it.ledger()] == ["home"]
             it.premium.fault = None
             before = len(it.premium.seen)

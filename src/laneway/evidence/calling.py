@@ -135,6 +135,7 @@ class Calls:
         self.given: dict[str, str] = {}
         self._open = _opened(policy)
         self._failing: dict[str, float] = {}
+        self._last: dict[str, LaneError] = {}
 
     def question(
         self, messages: Sequence[Message], labels: Mapping[str, str], parameters: Parameters, prompt: str | None = None
@@ -194,11 +195,14 @@ class Calls:
         if error.code == "busy":  # others of ours hold its slots: it has not failed
             self._failing.pop(lane.name, None)
             return
+        if error.code != "breaker-open":
+            self._last[lane.name] = error
+        why = self._last.get(lane.name, error)
         if error.code in _IN_VAIN:
             self.give_up(lane.name, f"{error}")
         elif now + wait - since > self.patience:
             waited = f"it has answered nothing for {now - since:.0f} s" if now - since >= 1 else "that is too long"
-            self.give_up(lane.name, f"{error}; {waited}, and {self.patience:g} s is the patience")
+            self.give_up(lane.name, f"{why}; {waited}, and --patience is {self.patience:g} s")
         if lane.name in self.given:
             raise Given(self.given[lane.name])
 

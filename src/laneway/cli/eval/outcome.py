@@ -95,7 +95,8 @@ def _lane_json(found: Outcome, tally: Tally) -> dict[str, object]:
 def print_outcome(found: Outcome) -> None:
     """A table of lanes, what is to be known of each, and how to go on."""
     tried = any(tally.tried for tally in found.tallies)
-    table = grid("workload", "lane", *(["prompt"] if tried else []), "n", "mean", "at least", "bar", "", "cost", "s")
+    table = grid("workload", "lane", *(["prompt"] if tried else []), "n", "mean",
+                 f"at least ({found.confidence:.0%})", "bar", "", "cost", "s")  # fmt: skip
     for tally in found.tallies:
         table.add_row(tally.workload, tally.lane.name, *([tally.tried or "in force"] if tried else []),
                       *_figures(found, tally))  # fmt: skip
@@ -127,7 +128,7 @@ def _verdict(tally: Tally, standing: Standing) -> str:
         return ""
     if standing.met:
         return "met"
-    return "below" if standing.more is None else f"{standing.more} more"
+    return "below" if standing.more is None else f"{standing.more} more samples"
 
 
 def _notes(found: Outcome, tally: Tally) -> Iterator[str]:
