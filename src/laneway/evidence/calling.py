@@ -233,7 +233,8 @@ class Calls:
 
     async def _answered(self, lane: Lane, question: Question, cap: int) -> Called:
         body = openai.outgoing(question.request, model=lane.model, max_output=cap)
-        seconds = self.policy.deadlines.get(question.signals.latency, _NO_DEADLINE).total or _CALL_SECONDS
+        total = self.policy.deadlines.get(question.signals.latency, _NO_DEADLINE).total
+        seconds = min(total or _CALL_SECONDS, _CALL_SECONDS)
         started = time.monotonic()
         try:
             async with asyncio.timeout(seconds), self.provider.call(lane, body, stream=False) as reply:
