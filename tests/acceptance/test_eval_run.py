@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sqlite3
 import time
@@ -219,7 +220,7 @@ def test_a_lane_that_dies_half_way_holds_up_no_other(tmp_path: Path) -> None:
             assert half.code == 1
             assert half.lane("premium")["answered"] == 20
             assert half.lane("premium")["unanswered"] == 30
-            assert "(500); it has answered nothing" in half.lane("premium")["given_up"]
+            assert re.search(r"\(500\); .*--patience is 1 s", half.lane("premium")["given_up"])
             assert [entry.lane for entry in it.ledger()] == ["home"]
             it.premium.fault = None
             before = len(it.premium.seen)
@@ -394,9 +395,12 @@ def test_what_cannot_be_scored_counts_as_zero_and_is_said(tmp_path: Path) -> Non
 
     async def whole() -> None:
         async with case(tmp_path) as it:
-            it.write_set([*rows(4), {"id": "r", "input": "And?", "scorers": [{"rubric": {"asks": "Is it kind?"}}]}])
+            runaway = {"id": "r", "input": "And?", "scorers": [{"regex": {"pattern": "(x+x+)+y"}}]}
+            it.write_set([*rows(4), runaway])
+            it.home.answer = lambda body: "x" * 4000 if "And?" in str(body) else "yes"
             done = await it.run("--lane", "home")
-            assert "1 unscored, which count as 0: rubric: is graded by a judge" in done.out
+            assert done.code == 0
+            assert "1 unscored, which count as 0: regex: " in done.out
             (entry,) = it.ledger()
             assert (entry.unscored, entry.bounds[""].samples, entry.bounds[""].mean) == (1, 5, 0.8)
 
@@ -520,5 +524,49 @@ def test_a_broken_answer_leaves_its_sample_open(tmp_path: Path) -> None:
             it.home.answer = "yes"
             assert (await it.run("--lane", "home")).code == 0
             assert it.home.requests == 13
+
+    run(whole)
+
+
+def test_answers_that_were_cut_off_are_counted(tmp_path: Path) -> None:
+    """A cap that is too low looks like a bad lane, so that it is said."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            it.write_set(rows(4))
+            it.home.fault = lambda seen: "cut-off" if b"number 2" in seen.raw else None
+            done = await it.run("--lane", "home", "--max-output", "5")
+            assert "1 answers were cut off; --max-output is 5 tokens, for all lanes" in done.out
+
+    run(whole)
+
+
+def test_samples_that_are_too_long_for_a_lane_are_told_in_one_line(tmp_path: Path) -> None:
+    """A lane is not asked what it cannot take in; those samples are counted together, however long each is."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            price = "model: home-model, price: 0"
+            it.write_policy(**{price: price + ", limits: {context: 100}"})
+            long = [{"id": f"l{i}", "input": "word " * (100 + i), "expected": "yes"} for i in range(3)]
+            it.write_set([*rows(2), *long])
+            done = await it.run("--lane", "home", "--json")
+            assert done.lane("home")["left_out"] == {"lanes.home: more input than the 100 tokens that home takes": 3}
+            assert (done.code, it.home.requests) == (0, 2)
+
+    run(whole)
+
+
+def test_a_damaged_ledger_is_told_before_anything_is_paid_for(tmp_path: Path) -> None:
+    """Where what is found out could not be written down, nothing is asked."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            it.write_set(rows(3))
+            (tmp_path / "evidence.jsonl").write_text("no entry\n", "utf-8")
+            stopped = await it.run()
+            assert stopped.code == 1
+            assert "evidence.jsonl:1: this is no entry of a ledger" in " ".join(stopped.err.split())
+            assert it.home.requests == it.premium.requests == 0
 
     run(whole)

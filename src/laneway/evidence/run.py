@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from laneway import __version__
+from laneway.decision import Reason
 from laneway.errors import GuardError, LaneError, LanewayError
 from laneway.evidence.calling import Broke, Called, Calls, Given, Parameters, Question
 from laneway.evidence.plan import Planned
@@ -144,7 +145,7 @@ class _Work:
         """One sample: seen to be allowed, found or asked, scored, counted."""
         tally, question = self.run.tally(self.lane, planned), self._question(planned, sample)
         if (reason := question.shut.get(self.lane.name)) is not None:
-            tally.left_out[f"{reason.rule}: {reason.effect}"] += 1
+            tally.left_out[_told(reason, self.lane)] += 1
             if len(question.shut) == len(self.run.calls.policy.lanes):
                 self.run.nobody.add(f"{planned.set.name}/{sample.id}")
             return
@@ -276,6 +277,13 @@ def labelled(policy: Policy, workload: str, sample: Sample) -> dict[str, str]:
 def _judged(sample: Sample) -> bool:
     """Whether a judge has a say: then its grade counts only as long as the judge does."""
     return any(scorer.name == "rubric" for scorer in sample.scorers)
+
+
+def _told(reason: Reason, lane: Lane) -> str:
+    """Why the lane may not see a sample, in the same words for all samples that it may not see for this reason."""
+    if reason.code == "context":  # whose effect says how long this one is
+        return f"{reason.rule}: more input than the {lane.limits.context} tokens that {lane.name} takes"
+    return f"{reason.rule}: {reason.effect}"
 
 
 def _answered(blank: Result, called: Called) -> Result:

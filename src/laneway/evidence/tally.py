@@ -47,7 +47,8 @@ class Tally:
     """One lane on one workload; behind the prompt in the file `tried`, or behind what is in force where that is empty.
 
     `asked` calls were answered in this run, `kept` were on file. `left_out` counts samples that the lane may not see,
-    by reason; `open` those that have no answer, by code, with what was said of the first one.
+    by reason; `open` those that have no answer, by code, with what was said of the first one; `cut_off` answers that
+    ended at the cap.
     """
 
     workload: str
@@ -62,6 +63,7 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     open: dict[str, tuple[int, str]] = field(default_factory=dict)
     refused: int = 0
+    cut_off: int = 0
     unscored: Counter[str] = field(default_factory=Counter)
     reported: Counter[str] = field(default_factory=Counter)
     oldest: datetime.datetime | None = None
@@ -113,6 +115,7 @@ class Tally:
         self.asked += not kept
         self.cost = None if self.cost is None or result.cost is None else self.cost + result.cost
         self.refused += result.answer is None
+        self.cut_off += result.finish == "length"
         if result.score is None and result.answer is not None:
             self.unscored[result.unscored] += 1
         self.reported[result.reported] += 1

@@ -86,7 +86,7 @@ def _lane_json(found: Outcome, tally: Tally) -> dict[str, object]:
         "reported": dict(tally.reported), "samples": tally.samples, "answered": tally.answered, "asked": tally.asked,
         "kept": tally.kept, "left_out": dict(tally.left_out), "unanswered": tally.unanswered,
         "open": {code: {"count": count, "message": message} for code, (count, message) in tally.open.items()},
-        "given_up": found.run.calls.given.get(tally.lane.name), "refused": tally.refused,
+        "given_up": found.run.calls.given.get(tally.lane.name), "refused": tally.refused, "cut_off": tally.cut_off,
         "unscored": dict(tally.unscored), **{name: getattr(standing, name, None) for name in shown},
         "cost": tally.cost, "seconds": tally.seconds, "not_evidence": tally.lacking or None,
     }  # fmt: skip
@@ -139,6 +139,9 @@ def _notes(found: Outcome, tally: Tally) -> Iterator[str]:
     given = found.run.calls.given.get(tally.lane.name)
     if given and tally.unanswered:
         yield f"given up: {given}"
+    if tally.cut_off:
+        most = found.run.parameters.output
+        yield f"{tally.cut_off} answers were cut off; --max-output is {most} tokens, for all lanes"
     if tally.refused:
         yield f"{tally.refused} refused by the lane, which count as 0"
     for reason, count in tally.unscored.most_common():

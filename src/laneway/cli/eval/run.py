@@ -92,6 +92,7 @@ def run(
                             seed=None if "seed" in without else seed, output=max_output, cap_name=cap_name)  # fmt: skip
     since = since and since.replace(tzinfo=datetime.UTC)
     ledger_path = ledger_path or policy_path.parent / ledger.FILE
+    ledger.read(ledger_path)  # one that is damaged is told before anything is paid for
     with closing(Results.open(default_results(policy_path, results_path), write=True)) as results, \
             replies_to(plan, results.path) as replies:  # fmt: skip
         for kept in filter(None, (results, replies)):
