@@ -31,7 +31,7 @@ strength: [home, shared, premium]
 zones: {ours: {kind: [local, private]}}
 wall: [{id: all-ours, sensitivity: [internal, confidential], zones: [ours]}]
 workloads:
-  clauses: {prompt: clauses.md, evals: [clauses.yaml]}
+  clauses: {prompt: clauses.md, evals: [clauses.jsonl]}
 routes: [{id: cheap, try: cheapest}]
 gate:
   evidence: {score: 0.85, confidence: 0.95}
@@ -55,7 +55,7 @@ def written(folder: Path, samples: int = 120) -> Path:
          "language": ("en", "sv", "fi")[i % 3], "group": ("liability", "time")[i % 2]}
         for i in range(samples)
     ]  # fmt: skip
-    (folder / "clauses.yaml").write_text(json.dumps(head | {"samples": body}), "utf-8")
+    (folder / "clauses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (head, *body)), "utf-8")
     return folder / "laneway.yaml"
 
 
@@ -79,13 +79,14 @@ def result(lane: str, sample: Sample | str, score: float | None, **more: Any) ->
 
 def rated(folder: Path, rates: dict[str, float], seed: int = 1) -> list[Result]:
     """Results of each lane on the whole set: as often right as its rate says, and harder samples wrong more often."""
-    (one,) = [read_set(folder / "clauses.yaml")]
+    one = read_set(folder / "clauses.jsonl")
+    known = set_hash(one)
     chance, rows = random.Random(seed), list[Result]()
     for sample in one.samples:
         hard = chance.random()
         for lane, rate in rates.items():
             right = float(0.7 * hard + 0.3 * chance.random() < rate)
-            rows.append(result(lane, sample, right, set_hash=set_hash(one), seconds=round(chance.uniform(0.1, 2), 3)))
+            rows.append(result(lane, sample, right, set_hash=known, seconds=round(chance.uniform(0.1, 2), 3)))
     return rows
 
 

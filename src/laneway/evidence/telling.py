@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from laneway.errors import shown
 from laneway.evidence.measured import Answer, Comparison, Figures, Measured, Pair, Shown, Subject, Terms
 from laneway.evidence.sample import Sample
 from laneway.lane import plain
@@ -24,7 +25,6 @@ __all__ = [
     "proof_words",
     "scope",
     "share",
-    "shown_json",
     "signed",
 ]
 
@@ -115,14 +115,14 @@ def counted(number: int, thing: str) -> str:
 def proof_words(figures: Figures) -> str:
     """What a subject's samples prove, what would prove more, and what is missing from them."""
     said = [str(figures.proof)]
-    said += [f"{count} without an answer ({error})" for error, count in figures.unanswered.items()]
+    said += [f"{count} without an answer ({shown(error)})" for error, count in figures.unanswered.items()]
     if figures.unscored:
         said.append(f"{sum(figures.unscored.values())} without a score, which count as 0")
     if figures.asked < figures.of:
         said.append(f"{figures.of - figures.asked} of {figures.of} not asked")
     other = [name for name in figures.reported if name not in figures.models]
     if other:
-        said.append(f"answers as {', '.join(other)}")
+        said.append(f"answers as {', '.join(map(shown, other))}")
     return "; ".join(said)
 
 
@@ -187,12 +187,15 @@ def _measured_json(measured: Measured, content: Content | None) -> dict[str, Any
         "prefer": None if measured.prefer is None else measured.prefer._asdict(),
         "prefer_in": {name: subject and subject._asdict() for name, subject in measured.prefer_in.items()},
         "lanes": [_figures_json(figures) for figures in measured.figures],
-        "pairs": [pair_json(pair) for pair in measured.pairs],
+        "pairs": [
+            {"first": pair.first._asdict(), "second": pair.second._asdict(), "escalation": pair.escalation}
+            | pair_json(pair) for pair in measured.pairs
+        ],
         "disagreeing": measured.disagreeing,
-        "disagreements": shown_json(measured.disagreements, content),
+        "disagreements": _shown_json(measured.disagreements, content),
         "short": measured.short,
-        "worst": shown_json(measured.worst, content),
-    }
+        "worst": _shown_json(measured.worst, content),
+    }  # fmt: skip
 
 
 def _figures_json(figures: Figures) -> dict[str, Any]:
@@ -208,20 +211,24 @@ def _figures_json(figures: Figures) -> dict[str, Any]:
 
 
 def pair_json(pair: Pair) -> dict[str, Any]:
-    """One pair; the figures of its test are absent where the two have no sample in common."""
+    """The figures of a pair; those of its test are absent where the two have no sample in common."""
     test = {} if pair.found is None else pair.found._asdict()
-    return {"first": pair.first._asdict(), "second": pair.second._asdict(), "common": pair.common} | test | {
-        "more": pair.more, "escalation": pair.escalation, "price_all": pair.price_all, "price_weak": pair.price_weak,
-    }  # fmt: skip
+    return {
+        "common": pair.common,
+        **test,
+        "more": pair.more,
+        "price_all": pair.price_all,
+        "price_weak": pair.price_weak,
+    }
 
 
-def shown_json(samples: Sequence[Shown], content: Content | None) -> list[dict[str, Any]]:
+def _shown_json(samples: Sequence[Shown], content: Content | None) -> list[dict[str, Any]]:
     """Samples, with their texts where there is `content`."""
     found = []
-    for shown in samples:
-        head = {key: value for key, value in shown._asdict().items() if key != "answers"}
-        answers = [_answer_json(answer, content) for answer in shown.answers]
-        sample = content.samples.get(shown.hash) if content is not None else None
+    for one in samples:
+        head = {key: value for key, value in one._asdict().items() if key != "answers"}
+        answers = [_answer_json(answer, content) for answer in one.answers]
+        sample = content.samples.get(one.hash) if content is not None else None
         texts = {} if content is None else {
             "question": sample and sample.input, "expected": sample and sample.expected,
         }  # fmt: skip

@@ -19,10 +19,10 @@ from laneway.errors import UsageError, did_you_mean, shown
 from laneway.evidence.basis import read_prompt
 from laneway.evidence.comparison import compared
 from laneway.evidence.held import held
-from laneway.evidence.measured import NO_PROMPT, Measured, Pair, Terms
+from laneway.evidence.measured import NO_PROMPT, Measured, Pair, Shown, Terms
 from laneway.evidence.results import Result, Results
 from laneway.evidence.sample import prompt_hash
-from laneway.evidence.telling import pair_json, pair_words, shown_json
+from laneway.evidence.telling import pair_json, pair_words
 from laneway.policy import Policy
 from laneway.policy_file import load
 
@@ -114,9 +114,24 @@ def _prompt(name: str, known: Collection[str], policy: Policy) -> str:
 
 
 def _json(each: _Compared) -> dict[str, Any]:
-    measured = each.measured
-    differing = {"differing": measured.disagreeing, "samples": shown_json(measured.disagreements, None)}
-    return {"workload": measured.workload} | pair_json(each.pair) | differing
+    """`lane` is where two prompts were compared, `prompt` under which two lanes were, empty for the one in force."""
+    measured, pair = each.measured, each.pair
+    alone = pair.first.lane if pair.first.lane == pair.second.lane else None
+    samples = [_sample_json(sample, pair) for sample in measured.disagreements]
+    where = {"workload": measured.workload, "lane": alone, "prompt": None if alone else pair.first.prompt}
+    return where | pair_json(pair) | {"differing": measured.disagreeing, "samples": samples}
+
+
+def _sample_json(sample: Shown, pair: Pair) -> dict[str, Any]:
+    first, second = _scores(sample, pair)
+    return {"set": sample.set, "sample": sample.sample, "hash": sample.hash, "language": sample.language,
+            "group": sample.group, "a": first, "b": second}  # fmt: skip
+
+
+def _scores(sample: Shown, pair: Pair) -> tuple[float | None, float | None]:
+    """The first's score and the second's."""
+    scores = {answer.subject: answer.score for answer in sample.answers}
+    return scores.get(pair.first), scores.get(pair.second)
 
 
 def _print(each: _Compared, first: str, second: str, terms: Terms) -> None:
@@ -127,16 +142,15 @@ def _print(each: _Compared, first: str, second: str, terms: Terms) -> None:
         f"under prompt {pair.first.prompt[:8]}" if pair.first.prompt else "under the prompt in force")  # fmt: skip
     out.print(Text.assemble((measured.workload, "bold underline"), f", {under}: {pair.common} samples with both"))
     style = {"better": "bold green", "worse": "bold red", "equal": "bold", "open": "bold yellow"}[found.verdict]
-    out.print(Text(f"{second} is {pair_words(pair)}", style=style))
+    out.print(Text(f"{'It' if found.verdict == 'open' else second} is {pair_words(pair)}", style=style))
     out.print(f"{found.wins} samples better, {found.losses} worse, {found.ties} the same; the difference is of means, "
               f"second minus first, and its interval holds at {terms.confidence * 100:g}%.")  # fmt: skip
     if measured.disagreements:
         out.print()
         table = grid("set and sample", "language", "group", first, second)
         for sample in measured.disagreements:
-            scores = {answer.subject: answer.score for answer in sample.answers}
             table.add_row(f"{sample.set} {sample.sample}", sample.language or "", sample.group or "",
-                          *(_score(scores.get(side)) for side in (pair.first, pair.second)))  # fmt: skip
+                          *map(_score, _scores(sample, pair)))  # fmt: skip
         print_table(table)
         if measured.disagreeing > len(measured.disagreements):
             out.print(f"… and {measured.disagreeing - len(measured.disagreements)} more", style="dim")

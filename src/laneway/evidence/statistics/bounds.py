@@ -20,6 +20,9 @@ __all__ = ["Interval", "Proof", "interval", "lower", "mean_bound", "missing", "p
 _MOST = 1_000_000
 """No set is advised to grow beyond this."""
 
+_FINE = 1000
+"""Where there are more values than so many they are rounded down to thousandths: a bound is never higher for it."""
+
 _FROM, _TO, _STEP = -9.0, 8.0, 0.08
 _FAR = 25.0
 """So many standard deviations off, the probability is below a hundred-thousandth (Bernstein), and the sum too wavy."""
@@ -133,6 +136,9 @@ def mean_bound(array: Any, alpha: float, times: float = 1.0) -> float:
         return _clopper_pearson(float(array.sum()) * times, array.size * times, alpha)
     np, _ = libraries()
     values, counts = np.unique(array, return_counts=True)
+    if values.size > _FINE:
+        array = np.floor(array * _FINE) / _FINE
+        values, counts = np.unique(array, return_counts=True)
     values, counts = np.append(values, 0.0), np.append(counts * times, 1.0)
     return root(lambda mean: _below(values - mean, counts) - alpha, 0.0, float(array.mean()))
 
