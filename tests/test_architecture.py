@@ -62,7 +62,7 @@ LAYERS = """
     people.assemble
     people.markdown people.page
     diff diff.seen diff.order diff.changed diff.compare diff.telling
-    evidence.measured evidence.comparison evidence.telling evidence.held evidence.charts evidence.report_page
+    evidence.measured evidence.comparison evidence.telling evidence.charts evidence.report_page
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini
@@ -78,7 +78,7 @@ LAYERS = """
     breaker slots traffic
     aside
     serve
-    evidence.plan evidence.calling evidence.tally evidence.run evidence.judges
+    evidence.plan evidence.held evidence.calling evidence.tally evidence.run evidence.judges
     judge
     gateway
     rehearse

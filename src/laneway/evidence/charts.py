@@ -136,7 +136,7 @@ def _costs(costs: Sequence[float]) -> tuple[Callable[[float], float], list[tuple
         return (lambda cost: round(4 + 92 * cost / top, 2)), [
             (round(4 + 92 * i * step / top, 2), f"{i * step:.3g}") for i in range(round(top / step) + 1)
         ]
-    low, high = math.floor(math.log10(min(paid))), math.ceil(math.log10(most) + 1e-9)
+    low, high = math.floor(math.log10(min(paid))), math.ceil(math.log10(most) - 1e-9)
     left = 18.0 if len(paid) < len(costs) else 4.0
 
     def at(cost: float) -> float:

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from laneway.evidence.basis import policy_folder, read_prompt
 from laneway.evidence.measured import Terms
-from laneway.evidence.sample import EvalSet, Sample, prompt_hash, sample_hash
-from laneway.evidence.sets import read_set
+from laneway.evidence.plan import planned
+from laneway.evidence.sample import Sample, sample_hash
 from laneway.policy import Policy
 
 __all__ = ["held"]
@@ -20,17 +19,16 @@ def held(policy: Policy, files: Sequence[Path] = ()) -> tuple[Terms, dict[str, S
 
     Raises PolicyError where a set or a prompt cannot be used.
     """
-    folder = policy_folder(policy)
-    named = [folder / name for work in policy.workloads.values() for name in work.evals]
-    sets = [(path, read_set(path)) for path in files or named]
-    samples = {one.workload: dict[str, Sample]() for _, one in sets}
-    for _, one in sets:
-        samples[one.workload] |= {sample_hash(sample): sample for sample in one.samples}
+    named = any(work.evals for work in policy.workloads.values())
+    sets = planned(policy, files) if files or named else ()
+    samples = {one.set.workload: dict[str, Sample]() for one in sets}
+    for one in sets:
+        samples[one.set.workload] |= {sample_hash(sample): sample for sample in one.set.samples}
     bar, lanes = policy.gate.bar, policy.lanes
     terms = Terms(
         lanes={name: (lanes[name].model, lanes[name].url) for name in _weakest_first(policy)},
         samples={workload: frozenset(found) for workload, found in samples.items()},
-        prompts={one.name: _prompt(policy, path, one) for path, one in sets},
+        prompts={(one.set.workload, one.on.set): one.on.prompt for one in sets},
     )
     if bar is not None:
         terms = replace(terms, bar=bar.score, confidence=bar.confidence)
@@ -40,10 +38,3 @@ def held(policy: Policy, files: Sequence[Path] = ()) -> tuple[Terms, dict[str, S
 def _weakest_first(policy: Policy) -> Iterator[str]:
     yield from policy.strength
     yield from (name for name in policy.lanes if name not in policy.rank)
-
-
-def _prompt(policy: Policy, path: Path, one: EvalSet) -> str:
-    """The hash of the prompt in force for a set: the workload's, else the set's own."""
-    work = policy.workloads.get(one.workload)
-    file = policy_folder(policy) / work.prompt if work and work.prompt else one.prompt and path.parent / one.prompt
-    return prompt_hash(read_prompt(Path(file))) if file else ""

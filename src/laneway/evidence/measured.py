@@ -45,7 +45,7 @@ class Terms:
 
     `lanes` gives each lane's model and address, weakest lane first: what another model or address answered is left out.
     `samples` are the hashes of the samples of each workload: other samples are left out. `prompts` is the hash of the
-    prompt in force for each set. Where one of them is empty, all results count.
+    prompt in force for each workload and set. Where one of them is empty, all results count.
     """
 
     bar: float | None = None
@@ -53,11 +53,11 @@ class Terms:
     margin: float = 0.05
     lanes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     samples: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    prompts: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def subject(self, result: Result) -> Subject:
         """Which subject a result is of."""
-        in_force = result.prompt == self.prompts.get(result.set, "")
+        in_force = result.prompt == self.prompts.get((result.workload, result.set), "")
         return Subject(result.lane, "" if in_force else result.prompt or NO_PROMPT)
 
     def order(self, subject: Subject) -> tuple[int, str, str]:

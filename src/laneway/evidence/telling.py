@@ -137,7 +137,7 @@ def pair_words(pair: Pair) -> str:
         return f"{found.verdict}: {signed(found.difference)} ({between}{small}), p {_p(found.p)}"
     if found.verdict == "equal":
         return f"equal within {found.margin:g}: {signed(found.difference)} ({between})"
-    more = "over a million" if pair.more is None else f"about {pair.more}"
+    more = _about(pair.more)
     return f"open: {signed(found.difference)} ({between}); an estimate: {more} more samples would decide it"
 
 
@@ -153,7 +153,7 @@ def escalation(pair: Pair, currency: str) -> str:
     if found.verdict == "worse":
         return f"{way} makes answers worse by {-found.difference:.2f} ({between})."
     if found.verdict == "open":
-        more = "over a million" if pair.more is None else f"about {pair.more}"
+        more = _about(pair.more)
         return f"{way} is not shown to bring anything: {signed(found.difference)} ({between}); {more} more samples " \
                "would decide it."  # fmt: skip
     costs = ""
@@ -162,6 +162,14 @@ def escalation(pair: Pair, currency: str) -> str:
         costs = f" Each full score gained costs {money(pair.price_all, currency)} if every sample is asked again, " \
                 f"{weak} if only answers short of 1 are."  # fmt: skip
     return f"{way} brings {signed(found.difference)} a sample ({between}).{costs}"
+
+
+def _about(more: int | None) -> str:
+    """An estimate to two digits, rounded up: it is no better than that."""
+    if more is None:
+        return "over a million"
+    step = 10 ** max(0, len(str(more)) - 2)
+    return f"about {-(-more // step) * step}"
 
 
 def _p(p: float) -> str:

@@ -53,6 +53,14 @@ def test_graded_bounds_are_what_random_weights_give() -> None:
     assert upper(scores) == pytest.approx(np.quantile(weights @ np.append(scores, 1), 0.95), abs=0.001)
 
 
+def test_a_thousand_different_scores_are_bounded_by_a_little_less() -> None:
+    """Rounded down to thousandths, so that the bound is never too high, and too low by a thousandth at most."""
+    scores = CHANCE.beta(4, 1, 1500)
+    weights = CHANCE.dirichlet(np.ones(1501), 20_000)
+    assert lower(scores) == pytest.approx(np.quantile(weights @ np.append(scores, 0), 0.05), abs=0.002)
+    assert lower(np.floor(scores * 1000) / 1000) == pytest.approx(lower(scores), abs=1e-9)
+
+
 GRADED: dict[str, tuple[Callable[[int], Floats], float]] = {
     "often 1, rarely 0": (lambda n: (CHANCE.random(n) < 0.98).astype(float), 0.98),
     "thirds, high": (lambda n: CHANCE.choice([0, 1 / 3, 2 / 3, 1], n, p=[0.01, 0.02, 0.07, 0.9]), 0.02 / 3 + 0.14 / 3 + 0.9),

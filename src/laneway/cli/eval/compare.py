@@ -83,7 +83,7 @@ def _found(first: str, second: str, policy: Policy, terms: Terms, rows: _Rows) -
     if len(prompts) < 2 or prompts[0] == prompts[1]:
         raise UsageError(f"compare takes two lanes or two prompts that differ, not {shown(first)} and {shown(second)}")
     # The first of the two stands for the one in force, so that the second is held against it.
-    asked = replace(terms, prompts=dict.fromkeys({result.set for result in rows()}, prompts[0]))
+    asked = replace(terms, prompts=dict.fromkeys({(r.workload, r.set) for r in rows()}, prompts[0]))
     yield from _each(rows, asked, lambda result: result.prompt in prompts, by_prompt=False)
 
 

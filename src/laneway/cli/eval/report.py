@@ -202,7 +202,7 @@ def _part(part: Part | None) -> Text:
 
 def _sample_lines(samples: Sequence[Shown], most: int = 5) -> list[tuple[str, str]]:
     return [
-        (f"{sample.set} {sample.sample}", ", ".join(
+        (f"{sample.set} {sample.sample}", "; ".join(
             f"{named(a.subject)} {'no score' if a.score is None else f'{a.score:.2f}'}" for a in sample.answers
         ))
         for sample in samples[:most]
