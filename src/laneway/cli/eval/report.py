@@ -79,7 +79,7 @@ def report(
         with click.open_file(str(file), "w", encoding="utf-8", atomic=str(file) != "-") as page_file:
             page_file.write(page)
     else:
-        print_report(made, policy.currency)
+        _print_report(made, policy.currency)
 
 
 def default_results(policy: Path, results: Path | None) -> Path:
@@ -109,7 +109,7 @@ _WIDE = 14
 _MET = {"met": "green", "not met": "red", "incomplete": "yellow", "no bar": ""}
 
 
-def print_report(made: Comparison, currency: str) -> None:
+def _print_report(made: Comparison, currency: str) -> None:
     """Each workload on the terminal."""
     if not made.workloads:
         out.print("There are no results that count.")
