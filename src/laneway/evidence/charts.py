@@ -17,6 +17,9 @@ __all__ = ["Mark", "Point", "intervals", "least", "scatter"]
 _ROW = 30
 _TALL = 260
 _APART = 17
+_LETTER = 2.8
+"""How wide a letter of a label is, in per cent of the narrowest drawing: a phone's."""
+
 _FAR = 20
 """Costs further apart than so many times are drawn on a logarithmic scale."""
 
@@ -87,11 +90,12 @@ def scatter(title: str, points: Sequence[Point], bar: float | None, currency: st
     drawn += [f'<line class="grid" x1="{x:g}%" x2="{x:g}%" y1="0" y2="{_TALL}"/>' for x, _ in ticks]
     if bar is not None and bar >= start:
         drawn.append(f'<line class="bar" x1="0" x2="100%" y1="{up(bar)}" y2="{up(bar)}"/>')
-    taken = list[tuple[float, float]]()
+    taken = list[tuple[float, float, float]]()
     for point in sorted(points, key=lambda point: -point.mean):
         x, y = across(point.cost), up(point.mean)
-        said = _free(x, y, taken)
         anchor, dx = ("end", -11) if x > 60 else ("start", 11)
+        wide = _LETTER * len(point.name) + 5
+        said = _free(x - wide if x > 60 else x, x if x > 60 else x + wide, y, taken)
         drawn.append(
             f'<g class="point{_tone(point.met)}">'
             f'<line class="range" x1="{x:g}%" x2="{x:g}%" y1="{up(point.low)}" y2="{up(point.high)}"/>'
@@ -146,9 +150,9 @@ def _costs(costs: Sequence[float]) -> tuple[Callable[[float], float], list[tuple
     return at, [(4.0, "0")] * (left > 4) + [(at(10**power), f"{10.0**power:g}") for power in powers]
 
 
-def _free(x: float, y: float, taken: list[tuple[float, float]]) -> float:
-    """The height of a label that covers none of those nearby."""
-    while any(abs(x - other) < 34 and abs(y - height) < _APART for other, height in taken):
+def _free(left: float, right: float, y: float, taken: list[tuple[float, float, float]]) -> float:
+    """The height of a label between `left` and `right` that covers no other."""
+    while any(left < end and start < right and abs(y - height) < _APART for start, end, height in taken):
         y += 1
-    taken.append((x, y))
+    taken.append((left, right, y))
     return y

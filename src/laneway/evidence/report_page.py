@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 from laneway.evidence.charts import Mark, Point, intervals, least, scatter
-from laneway.evidence.measured import Answer, Comparison, Figures, Measured, Part, Shown
+from laneway.evidence.measured import Answer, Comparison, Figures, Measured, Part, Shown, Terms
 from laneway.evidence.telling import (
     Content,
     by_language,
@@ -45,8 +45,8 @@ def report_page(made: Comparison, *, name: str, currency: str, day: datetime.dat
     left += [f"{counted(made.repeated, 'older answer')} left out"] * bool(made.repeated)
     summary = f"{counted(made.results, 'result')}; {'; '.join([*left, scope(terms)])}."
     verdicts = "".join(
-        f'<p class="verdict {"plain" if terms.bar is None else "good" if measured.prefer else "bad"}">'
-        f"<strong>{_shown(measured.workload)}</strong> {_shown(headline(measured, terms, currency))}</p>"
+        f'<p class="verdict {_tone(measured, terms)}"><strong>{_shown(measured.workload)}</strong> '
+        f"{_shown(_verdict(measured, terms, currency))}</p>"
         for measured in made.workloads
     )
     nothing = '<p class="verdict plain">There are no results.</p>'
@@ -58,6 +58,16 @@ def report_page(made: Comparison, *, name: str, currency: str, day: datetime.dat
     main = "".join(_workload(id, measured, made, currency, content) for id, measured in ids)
     style = (files("laneway.evidence") / "report.css").read_text("utf-8")
     return framed(title, head, [(id, measured.workload) for id, measured in ids], main + _HOW, style)
+
+
+def _verdict(measured: Measured, terms: Terms, currency: str) -> str:
+    return " ".join([headline(measured, terms, currency), *by_language(measured, terms)])
+
+
+def _tone(measured: Measured, terms: Terms) -> str:
+    """Good where a lane is preferred in every language, bad where in none."""
+    found = [*measured.prefer_in.values()] or [measured.prefer]
+    return "plain" if terms.bar is None else "good" if all(found) else "part" if any(found) else "bad"
 
 
 _HOW = """<section id="how" aria-labelledby="how-title">
@@ -90,7 +100,7 @@ def _workload(id: str, measured: Measured, made: Comparison, currency: str, cont
     ]
     return (
         f'<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{_shown(measured.workload)}</h2>\n'
-        f"<p>{_shown(' '.join([headline(measured, terms, currency), *by_language(measured, terms)]))}</p>\n"
+        f"<p>{_shown(_verdict(measured, terms, currency))}</p>\n"
         f"{''.join(parts)}</section>\n"
     )
 

@@ -24,6 +24,7 @@ from laneway.evidence.statistics.bounds import interval, lower, missing
 from laneway.evidence.statistics.paired import compare, undecided
 from laneway.evidence.telling import (
     Content,
+    by_language,
     comparison_json,
     escalation,
     headline,
@@ -198,6 +199,10 @@ def test_each_language_has_a_lane_of_its_own() -> None:
     ]  # fmt: skip
     made = compared(rows, TERMS)
     assert only(made).prefer_in == {"en": Subject("home"), "sv": Subject("premium")}
+    assert by_language(only(made), TERMS) == ["In en: home.", "In sv: premium."]
+    few = compared(rows[:60], TERMS)  # of Swedish too few of home, and none of premium: good in one of the two
+    assert by_language(only(few), TERMS) == ["In en: home.", "In sv: no lane."]
+    assert 'class="verdict part"' in page(few)
 
 
 def test_a_prompt_that_is_not_in_force_is_told_but_not_preferred() -> None:
