@@ -92,8 +92,8 @@ LAYERS = """
     cli.explain cli.review cli.serve
     cli.why
     cli.log cli.demo
-    cli.eval.report cli.eval.compare cli.eval.judging cli.eval.outcome cli.eval.run cli.eval.init cli.eval.trade
-    cli.eval
+    cli.eval.report cli.eval.compare cli.eval.judging cli.eval.prefer cli.eval.outcome cli.eval.run
+    cli.eval.init cli.eval.trade cli.eval
     cli
     cli.__main__
 """

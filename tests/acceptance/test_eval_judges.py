@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.evals import Case, Ended, Row, case, rows
+from tests.evals import Case, Ended, Row, case, ended, rows
 from tests.harness import run
 
 from laneway.evidence.judging.calibration import CLAIM
@@ -197,5 +200,70 @@ def test_a_judge_is_paid_from_the_budget(tmp_path: Path) -> None:
             assert done.code == 1
             assert done.json["spent"] <= 0.04
             assert "is left of the budget" in done.lane("home")["open"]["ungraded"]["message"]
+
+    run(whole)
+
+
+async def prefer(it: Case, *arguments: str) -> Ended:
+    """`laneway eval prefer home premium --judge third`."""
+    command = ("-m", "laneway.cli", "eval", "prefer", "home", "premium", "--policy", f"{it.folder / 'laneway.yaml'}")
+    pipe = asyncio.subprocess.PIPE
+    return await ended(await asyncio.create_subprocess_exec(
+        sys.executable, *command, "--judge", "third", *arguments, env=os.environ | {"PREMIUM_KEY": "sk-canary-key"},
+        stdout=pipe, stderr=pipe,
+    ))  # fmt: skip
+
+
+def with_third(it: Case, third: ScriptedLane) -> None:
+    """Add a lane that only judges."""
+    lane = f'  third: {{kind: local, provider: openai, url: "{third.url}", model: third-model, price: 0}}'
+    strength = "strength: [home, premium]"
+    it.write_policy(**{strength: f"{lane}\nstrength: [home, premium, third]", "total: 10s": "total: 15s"})
+
+
+def better(body: dict[str, Any]) -> str:
+    """The kinder one."""
+    asked = json.loads(body["messages"][-1]["content"])
+    first, second = (asked[place].startswith("kind") for place in ("first", "second"))
+    return "TIE" if first == second else "FIRST" if first else "SECOND"
+
+
+def test_a_judge_says_whose_answers_are_better(tmp_path: Path) -> None:
+    """Answers on file are shown in both orders; what survives the swap counts, and again costs no call."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it, ScriptedLane(model="third-model", answer=better) as third:
+            with_third(it, third)
+            it.home.answer, it.premium.answer = "kind words", "rude words"
+            judge_set(it)
+            await it.run("--lane", "home", "--lane", "premium")
+            third.seen.clear()
+            done = await prefer(it, "--json")
+            assert (done.code, done.err) == (0, "")
+            ((found,),) = (one["judges"] for one in done.json["sets"])
+            assert (found["pairs"], found["a"], found["b"], found["position"]) == (20, 20, 0, 0)
+            assert (found["b_against_a"]["verdict"], found["refused"]) == ("worse", None)
+            assert len(third.seen) == 2 * 20 + 2 * 20
+            shown = await prefer(it)
+            assert "judge third: home in 20, premium in 0, tie in 0, not the same in both orders 0 (0%)" in shown.out
+            assert "premium against home: worse, -1.000" in shown.out
+            assert len(third.seen) == 80
+
+    run(whole)
+
+
+def test_a_judge_that_prefers_a_position_is_refused_with_the_figure(tmp_path: Path) -> None:
+    """Whatever stands first is better to it: the swap shows that before its preferences count for anything."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it, ScriptedLane(model="third-model", answer="FIRST") as third:
+            with_third(it, third)
+            it.home.answer, it.premium.answer = "kind words", "rude words"
+            judge_set(it)
+            await it.run("--lane", "home", "--lane", "premium")
+            done = await prefer(it)
+            said = " ".join(done.out.split())
+            assert "judge third is refused: it prefers the first position (20 of 20 times" in said
+            assert "20 of 20 outcomes did not survive the swap (100%; at most 20% may)" in said
 
     run(whole)

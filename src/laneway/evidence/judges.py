@@ -19,10 +19,13 @@ import msgspec
 from laneway.errors import LaneError, LanewayError, UsageError, did_you_mean, shown
 from laneway.evidence.calling import Called, Calls, Parameters, Question
 from laneway.evidence.judging.asking import OUTPUT, Author, Judge, Said, Unasked
-from laneway.evidence.judging.calibration import Calibration
+from laneway.evidence.judging.calibration import Calibration, Kind
 from laneway.evidence.judging.kept import judges_for
 from laneway.evidence.judging.labels import labels_of
+from laneway.evidence.judging.pairs import Preferences, preferred
 from laneway.evidence.judging.rubric import named, rubrics, scored
+from laneway.evidence.judging.swap import Pair
+from laneway.evidence.plan import Planned
 from laneway.evidence.results import Result, Results
 from laneway.evidence.run import Ungraded, labelled
 from laneway.evidence.sample import EvalSet, Message, Sample, sample_hash, set_hash
@@ -70,11 +73,37 @@ class Judges:
         assert result.answer is not None
         key, lane = (result.workload, result.set), self.calls.policy.lanes[result.lane]
         judges = await self._calibrated(key)
-        author = Author(lane.name, (result.model, *lane.reports, result.reported))
+        author = _author(lane, (result,))
         try:
             return await scored(partial(self._ask, self._sets[key]), judges, sample, result.answer, author)
         except LanewayError as error:
             raise Ungraded(f"it has an answer and no grade: {error}") from None
+
+    async def prefer(self, planned: Planned, results: Results, lanes: tuple[Lane, Lane]) -> tuple[Preferences, ...]:
+        """Which of two lanes' answers on file the judges prefer: all that are refused, up to the first that is not.
+
+        A sample that both have answered behind the prompt of `planned` is compared once by each of its rubrics. Raises
+        Ungraded where a judge cannot be asked now; what it said is kept.
+        """
+        one, two = (_on_file(results, planned, lane) for lane in lanes)
+        pairs = [
+            Pair(sample, str(scorer.options["asks"]), one[sample.id].answer or "", two[sample.id].answer or "")
+            for sample in planned.set.samples if sample.id in one and sample.id in two
+            for scorer in sample.scorers if scorer.name == "rubric"
+        ]  # fmt: skip
+        authors = (_author(lanes[0], one.values()), _author(lanes[1], two.values()))
+        key, said = (planned.set.workload, planned.set.name), list[Preferences]()
+        for name in self._named[key]:
+            judges = await self._held(key, name, "pairs")
+            if not judges:
+                raise Ungraded(self.trouble[name])
+            try:
+                said.append(await preferred(partial(self._ask, self._sets[key]), judges[0], pairs, authors))
+            except LanewayError as error:
+                raise Ungraded(f"judge {name} could not be asked about all of it: {error}") from None
+            if not said[-1].refused:
+                break
+        return tuple(said)
 
     async def _calibrated(self, key: tuple[str, str]) -> tuple[Calibration, ...]:
         """The calibrations of a set's judges."""
@@ -88,13 +117,13 @@ class Judges:
                 raise Ungraded(self.trouble[lane])
         return self.found[key]
 
-    async def _held(self, key: tuple[str, str], name: str) -> tuple[Calibration, ...]:
+    async def _held(self, key: tuple[str, str], name: str, kind: Kind = "grades") -> tuple[Calibration, ...]:
         """The lane's calibration, unless there is trouble."""
         lane, now = self.calls.policy.lanes[name], datetime.datetime.now(datetime.UTC)
         judge, ask = Judge(name, (lane.model, *sorted(lane.reports)), lane.url), partial(self._ask, self._sets[key])
         try:
             return await judges_for(
-                ask, [judge], self.labels[key], self.calibrations, at=now, since=self.since
+                ask, [judge], self.labels[key], self.calibrations, at=now, since=self.since, kind=kind
             )  # fmt: skip
         except LanewayError as error:
             self.trouble[name] = f"judge {name} could not be held against labels: {error}"
@@ -138,6 +167,21 @@ class Judges:
             model=lane.model, endpoint=lane.url, prompt="", answer=None, reported="", finish="", error="",
             tokens_in=None, tokens_out=None, cost=None, seconds=0.0, at=datetime.datetime.now(datetime.UTC),
         )  # fmt: skip
+
+
+def _on_file(results: Results, planned: Planned, lane: Lane) -> dict[str, Result]:
+    """The lane's answers to the set, by sample."""
+    now = {sample_hash(sample): sample.id for sample in planned.set.samples}
+    rows = results.of(set_hash=planned.on.hash, workload=planned.set.workload, lane=lane.name, prompt=planned.on.prompt)
+    return {
+        now[row.sample_hash]: row for row in rows
+        if row.answer is not None and row.sample_hash in now and (row.model, row.endpoint) == (lane.model, lane.url)
+    }  # fmt: skip
+
+
+def _author(lane: Lane, results: Iterable[Result]) -> Author:
+    """The lane, and all the names that its model goes by."""
+    return Author(lane.name, (lane.model, *sorted({*lane.reports, *(result.reported for result in results)})))
 
 
 def _replied(blank: Result, called: Called) -> Result:

@@ -6,6 +6,7 @@ import click
 
 from laneway.cli.eval.compare import compare
 from laneway.cli.eval.init import init
+from laneway.cli.eval.prefer import prefer
 from laneway.cli.eval.report import report
 from laneway.cli.eval.run import run
 from laneway.cli.eval.trade import export, import_
@@ -18,5 +19,5 @@ def evals() -> None:
     """Measure lanes on the policy's evaluation sets, and say what that proves."""
 
 
-for _command in (init, run, report, compare, import_, export):
+for _command in (init, run, report, compare, prefer, import_, export):
     evals.add_command(_command)
