@@ -84,7 +84,7 @@ def test_a_judge_that_agrees_with_people_gives_evidence(tmp_path: Path, answer: 
             bo = {"sample": "s0", "answer": "kind words 0", "grade": "fail", "by": "Bo"}
             grades.write_text(f"{grades.read_text('utf-8')}{json.dumps(bo)}\n", "utf-8")
             third = await ask(it)
-            assert third.json["judging"]["disputed"] == {"flags": ["s0: Ada says pass, Bo says fail"]}
+            assert third.json["judging"]["disputed"] == {"contracts/flags": ["s0: Ada says pass, Bo says fail"]}
             assert third.json["judging"]["calibrations"][0]["contradictory"] == 1
             assert asked_to_judge(it.premium) == 80
 

@@ -343,7 +343,7 @@ def test_a_set_names_its_labels(tmp_path: Path) -> None:
     assert evaluation.samples[0].scorers[0].options == {"asks": ASKS, "judges": ("one", "two")}
     labels = labels_of(evaluation)
     assert [(label.sample.id, label.grade, label.by) for label in labels.labels] == [("a", "pass", "Ada")]
-    assert labels_of(parse_yaml(head + body, "set.yaml")) == Labels("n")
+    assert labels_of(parse_yaml(head + body, "set.yaml")) == Labels("w/n")
 
 
 # calibration
@@ -420,7 +420,7 @@ def test_what_a_judge_may_not_see_is_left_out_of_its_calibration() -> None:
     found = asyncio.run(calibrated(ask, JUDGE, _labels(), at=NOW))
     assert (found.counted, found.unasked, found.refused) == (36, 4, "")
     none = asyncio.run(calibrated(ask, JUDGE, _labels(2), at=NOW))
-    assert "none of the 4 labels of kindness can be shown to it" in none.refused
+    assert "none of the 4 labels of w/kindness can be shown to it" in none.refused
 
 
 def test_a_judge_whose_model_changes_meanwhile_is_not_calibrated() -> None:
@@ -473,6 +473,18 @@ def test_a_calibration_is_kept_until_something_changes(tmp_path: Path) -> None:
     path.write_text("[{]", "utf-8")
     with pytest.raises(JudgeError, match=r"calibrations\.json holds no calibrations"):
         kept(path)
+
+
+def test_sets_calibrated_side_by_side_are_all_kept(tmp_path: Path) -> None:
+    """Whoever ends last does not undo what the others wrote."""
+    path, one = tmp_path / "calibrations.json", _labels()
+
+    async def both() -> None:
+        sets = [Labels(name, one.labels) for name in ("a", "b", "c")]
+        await asyncio.gather(*(judges_for(Lane(_honest), [JUDGE], labels, path, at=NOW, since=NOW) for labels in sets))
+
+    asyncio.run(both())
+    assert [found.set for found in kept(path)] == ["a", "b", "c"]
 
 
 # pairs

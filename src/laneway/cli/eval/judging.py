@@ -53,11 +53,12 @@ def judges_of(
 
 def judges_said(judges: Judges) -> Iterator[str]:
     """What each judge is worth, and what people disagree about."""
-    for (workload, name), found in judges.found.items():
+    for key, found in judges.found.items():
+        labels = judges.labels[key]
         for one in found:
-            yield f"{workload}, set {name}: {one}"
-        for dispute in judges.labels[workload, name].contradictory:
-            yield f"{workload}, set {name}: people disagree on an answer to {dispute}"
+            yield f"{labels.set}: {one}"
+        for dispute in labels.contradictory:
+            yield f"{labels.set}: people disagree on an answer to {dispute}"
     yield from judges.trouble.values()
 
 
@@ -65,9 +66,8 @@ def judges_json(judges: Judges) -> dict[str, object]:
     """The same with stable keys."""
     return {
         "calibrations": [
-            {"workload": workload, **msgspec.to_builtins(one)} for (workload, _), found in judges.found.items()
-            for one in found
+            msgspec.to_builtins(one) for found in judges.found.values() for one in found
         ],
         "trouble": judges.trouble,
-        "disputed": {name: list(labels.contradictory) for (_, name), labels in judges.labels.items()},
+        "disputed": {labels.set: list(labels.contradictory) for labels in judges.labels.values()},
     }  # fmt: skip

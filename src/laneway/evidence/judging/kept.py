@@ -50,15 +50,15 @@ async def judges_for(
 ) -> tuple[Calibration, ...]:
     """The calibrations of all `judges` on `labels`: kept ones from `since` on that stand, the others made and kept.
 
-    One writer at a time. Raises as `calibrated` and `kept` do, and JudgeError where nothing can be kept.
+    One process at a time; sets may be calibrated side by side. Raises as `calibrated` and `kept` do, and JudgeError
+    where nothing can be kept.
     """
     found = []
     for judge in judges:
-        before = kept(path)
-        known = next((one for one in before if one.at >= since and stands(one, kind, judge, labels)), None)
+        known = next((one for one in kept(path) if one.at >= since and stands(one, kind, judge, labels)), None)
         if known is None:
             known = await calibrated(ask, judge, labels, at=at, kind=kind)
-            others = [one for one in before if (one.kind, one.set, one.lane) != (kind, labels.set, judge.lane)]
+            others = [one for one in kept(path) if (one.kind, one.set, one.lane) != (kind, labels.set, judge.lane)]
             _keep(path, [*others, known])
         found.append(known)
     return tuple(found)

@@ -49,7 +49,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """All the grades of a set, in the order of what was graded. `set` is the set's name."""
+    """All the grades of a set, in the order of what was graded. `set` is its workload and name."""
 
     set: str
     labels: tuple[Label, ...] = ()
@@ -92,7 +92,7 @@ class Labels:
 def labels_of(evaluation: EvalSet) -> Labels:
     """The labels that the set names; none where it names no file. Raises PolicyError with every problem found."""
     if evaluation.labels is None:
-        return Labels(evaluation.name)
+        return Labels(f"{evaluation.workload}/{evaluation.name}")
     path = Path(evaluation.file).parent / evaluation.labels
     return parse_labels(read_lines(path), str(path), evaluation)
 
@@ -114,7 +114,7 @@ def parse_labels(source: str, file: str, evaluation: EvalSet) -> Labels:
             reading.note(node, f"the same label stands in line {line}, so that it says nothing more")
     reading.finish()
     ordered = sorted((label for _, label in found), key=lambda label: (label.subject, label.by))
-    return Labels(evaluation.name, tuple(ordered))
+    return Labels(f"{evaluation.workload}/{evaluation.name}", tuple(ordered))
 
 
 def _label_reader(samples: dict[str, Sample]) -> Reader[Label]:
