@@ -14,7 +14,6 @@ from typing import Any
 
 import aiohttp
 import msgspec
-import uvicorn
 import uvloop
 
 from laneway.gateway import Active, Gateway
@@ -23,7 +22,7 @@ from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
 from laneway.server.api import Api
-from laneway.server.app import config
+from laneway.server.app import Server, listen
 from laneway.slots import Slots
 from laneway.store import Log, Reader, Story
 from laneway.traffic import Flow, Traffic
@@ -177,27 +176,14 @@ async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
 @asynccontextmanager
 async def serving(api: Api) -> AsyncIterator[str]:
     """The real server over an API, and its address."""
-    settings = config(api)
-    settings.port = 0
-    server = uvicorn.Server(settings)
-    started = asyncio.Event()
-    task = asyncio.create_task(_serve(server, started))
-    await started.wait()
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.should_exit = True
-        await task
-
-
-async def _serve(server: uvicorn.Server, started: asyncio.Event) -> None:
-    config = server.config
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    started.set()
-    await server.main_loop()
-    await server.shutdown()
+    server = Server(api, grace=1.0)
+    with listen("127.0.0.1", 0) as listener:
+        task = asyncio.create_task(server.serve(listener))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        finally:
+            server.stop()
+            await task
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

@@ -82,7 +82,7 @@ LAYERS = """
     judge
     gateway
     rehearse
-    server server.activation server.status server.words server.api server.app
+    server server.activation server.status server.http server.words server.api server.app
     demo demo.model demo.requests
     demo.play
     cli.output cli.asking

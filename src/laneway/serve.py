@@ -47,9 +47,11 @@ MAY_HAVE_WORKED = frozenset({
 
 
 class Client(Protocol):
-    """Where an answer goes. `started` turns True with the first byte of a response."""
+    """Where an answer goes."""
 
-    started: bool
+    @property
+    def started(self) -> bool:
+        """Whether the first byte of a response was sent."""
 
     async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
         """Send status 200 and the headers."""

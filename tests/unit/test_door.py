@@ -263,7 +263,8 @@ MAY = {
     "addresses": {"socket"},  # inet_aton, which reads the old spellings of an address and connects to nothing
     "providers.line": {"ssl"},
     "providers.http": {"ssl"},
-    "server.app": {"socket", "uvicorn", "uvloop"},
+    "server.app": {"socket", "uvloop"},
+    "server.http": {"http"},  # the names of statuses
     "cli.lanes": {"urllib"},  # asks the server on this machine
     "cli.init": {"http"},  # looks for a local server
     "cli.diff": {"subprocess"},  # git, for `REV:path`

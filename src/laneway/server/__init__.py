@@ -1,1 +1,1 @@
-"""The HTTP face: `api` speaks ASGI for the gateway, `app` builds and runs one process."""
+"""The HTTP face: `http` speaks with clients, `api` for the gateway; `app` builds and runs one process."""

@@ -1,7 +1,7 @@
-"""api: ASGI in, the gateway's answer out, in the wire's own shapes. Owns paths, headers and status codes.
+"""api: an exchange with a client in, the gateway's answer out, in the wire's own shapes. Owns paths and status codes.
 
-Plain ASGI, as the hot path is one endpoint. No more requests than `most` are in flight: the next is turned away at
-once, unrecorded, before it costs anything. A client that takes nothing for STALL seconds is hung up on. Until
+Without a framework, as the hot path is one endpoint. No more requests than `most` are in flight: the next is turned
+away at once, unrecorded, before it costs anything. A client that takes nothing for STALL seconds is hung up on. Until
 client keys exist everything here is for loopback only: a request whose Host is another name (DNS rebinding) or
 whose body is not JSON (a web form) is refused. So is what could be a label and stands where nobody reads it.
 What is said of an answer afterwards is taken at `/v1/feedback`.
@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 import msgspec
 
@@ -22,19 +20,12 @@ from laneway.errors import LogError, RequestError, shown
 from laneway.feedback import put
 from laneway.gateway import Gateway, Stopped
 from laneway.server import words
+from laneway.server.http import MAX_BODY, Exchange, Gone, TooLong
 from laneway.server.status import lanes, metrics
 from laneway.store import Signing
 from laneway.wire import openai
 
-__all__ = ["ABORT", "MAX_BODY", "MOST_REQUESTS", "STALL", "Api", "Message", "Receive", "Scope", "Send"]
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-MAX_BODY = 8 * 1024 * 1024
-"""The longest request body in bytes."""
+__all__ = ["MAX_BODY", "MOST_REQUESTS", "STALL", "Api"]
 
 MOST_REQUESTS = 1_000
 """How many requests may be in flight at once, where the server is not told otherwise."""
@@ -42,10 +33,8 @@ MOST_REQUESTS = 1_000
 STALL = 30.0
 """Seconds for which a client may send nothing of a body that it announced, or take nothing of what it is sent."""
 
-ABORT = "laneway.abort"
-"""The ASGI extension by which a server offers to cut a connection."""
-
 _PIECE = 65_536
+_JSON = {"content-type": "application/json"}
 _log = logging.getLogger("laneway")
 _CHAT = "/v1/chat/completions"
 _FEEDBACK = "/v1/feedback"
@@ -56,62 +45,46 @@ _KINDS = {400: "invalid_request_error", 403: "permission_error", 404: "invalid_r
 
 
 class _Reply:
-    """One HTTP response on its way: the gateway's Receiver over ASGI."""
+    """One response on its way: the gateway's Receiver over an Exchange. A client gets more once it has taken enough."""
 
-    def __init__(self, send: Send, abort: Callable[[], None] | None) -> None:
-        self._to, self._abort = send, abort
-        self.started = False
+    def __init__(self, exchange: Exchange) -> None:
+        self._to = exchange
 
-    async def _send(self, message: Message) -> None:
-        """Send once the client has taken enough of what came before; hang up on one that takes nothing."""
-        if self._abort is None:
-            await self._to(message)
-            return
-        timer = asyncio.get_running_loop().call_later(STALL, self._abort)
-        try:
-            await self._to(message)
-        finally:
-            timer.cancel()
-
-    def hang_up(self) -> None:
-        """Cut the connection, and what the client has not taken yet."""
-        if self._abort is not None:
-            self._abort()
+    @property
+    def started(self) -> bool:
+        """Whether a byte of the response was sent."""
+        return self._to.started
 
     async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
         """Status 200 and headers."""
-        kind = "text/event-stream; charset=utf-8" if stream else "application/json"
-        await self.head(200, {"content-type": kind, "cache-control": "no-store"} | headers)
-
-    async def head(self, status: int, headers: dict[str, str]) -> None:
-        """Status and headers as given."""
-        self.started = True
-        raw = [(k.encode("ascii"), v.encode("latin-1", "replace")) for k, v in headers.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        self._to.begin(200, _fixed(stream=stream) | headers)
 
     async def write(self, data: bytes) -> None:
         """Part of a body."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        if self._to.full:
+            await self._to.room(STALL)
+        self._to.write(data)
 
     async def finish(self, data: bytes, headers: dict[str, str], *, stream: bool) -> None:
         """The rest of a body."""
+        if not self.started and not stream and len(data) <= _PIECE:
+            self._to.whole(200, _fixed(stream=False) | headers, data)
+            return
         if not self.started:
-            await self.begin(headers if stream else headers | {"content-length": str(len(data))}, stream=stream)
+            await self.begin(headers, stream=stream)
         # In pieces, so that the whole answer of a client who is slow to read does not lie in its buffer.
-        *pieces, last = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)] or [b""]
-        for piece in pieces:
-            await self.write(piece)
-        await self._send({"type": "http.response.body", "body": last})
+        for at in range(0, len(data), _PIECE):
+            await self.write(data[at : at + _PIECE])
+        self._to.end()
 
-    async def whole(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        """A whole response, of JSON unless `headers` say otherwise."""
-        fixed = {"content-type": "application/json", "content-length": str(len(body))}
-        await self.head(status, fixed | headers)
-        await self._send({"type": "http.response.body", "body": body})
+
+def _fixed(*, stream: bool) -> dict[str, str]:
+    kind = "text/event-stream; charset=utf-8" if stream else "application/json"
+    return {"content-type": kind, "cache-control": "no-store"}
 
 
 class Api:
-    """The ASGI application over one Gateway. Once `stopping` is set, it finishes what it has and takes no more.
+    """What answers over one Gateway. Once `stopping` is set, it finishes what it has and takes no more.
 
     `signing` keeps checkpoints of the gateway's log, where that was asked for.
     """
@@ -122,44 +95,41 @@ class Api:
         self.stopping = False
         self._speaking = asyncio.Lock()  # whether a word is news is seen, and then it is written
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP exchange."""
-        if scope["type"] != "http":
-            raise RuntimeError("Laneway speaks HTTP only")
-        reply = _Reply(send, scope.get("extensions", {}).get(ABORT, {}).get("call"))
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request."""
         try:
-            headers = _headers(scope)
-            await self._answer(scope, headers, receive, reply)
+            await self._answer(exchange, _headers(exchange))
         except RequestError as error:
-            await _refuse(reply, error.status, error.code, str(error), error.param, {})
+            await _refuse(exchange, error.status, error.code, str(error), error.param, {})
         except Stopped as error:
-            await _refuse(reply, error.status, error.code, str(error), None, error.details)
+            await _refuse(exchange, error.status, error.code, str(error), None, error.details)
         except LogError as error:
             _log.error("the log failed: %s", error)
             message = (
                 "The decision log cannot be written, so nothing is answered. Its owner must make room or repair it."
             )
-            await _refuse(reply, 503, "log_unavailable", message, None, {})
+            await _refuse(exchange, 503, "log_unavailable", message, None, {})
         except asyncio.CancelledError:  # not the client's end, which `_chat` knows, but the server's
-            await _refuse(reply, 503, "stopping", "Laneway is stopping; send the request again later.", None, {})
+            await _refuse(exchange, 503, "stopping", "Laneway is stopping; send the request again later.", None, {})
         except Exception as error:  # noqa: BLE001  # the HTTP boundary: no text of ours or the client's gets out
             _log.error("internal error: %s", type(error).__name__)
-            await _refuse(reply, 500, "internal_error", "Laneway failed inside; nothing more was sent.", None, {})
+            message = "Laneway failed inside; nothing more was sent."
+            await _refuse(exchange, 500, "internal_error", message, None, {})
 
-    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
-        method, path = scope["method"], scope["path"]
-        if path in (_CHAT, _FEEDBACK) and method == "POST":
+    async def _answer(self, exchange: Exchange, headers: dict[str, str]) -> None:
+        method, (path, _, query) = exchange.method, exchange.target.decode("latin-1").partition("?")
+        if path in (_CHAT, _FEEDBACK) and method == b"POST":
             self._admit()
             self.in_flight += 1
             try:
-                await (self._chat if path == _CHAT else self._feedback)(scope, headers, receive, reply)
+                await (self._chat if path == _CHAT else self._feedback)(exchange, headers, query)
             finally:
                 self.in_flight -= 1
-        elif path == "/metrics" and method == "GET":
-            await reply.whole(200, self._metrics().encode(), {"content-type": "text/plain; version=0.0.4"})
-        elif path in _GET and method == "GET":
+        elif path == "/metrics" and method == b"GET":
+            exchange.whole(200, {"content-type": "text/plain; version=0.0.4"}, self._metrics().encode())
+        elif path in _GET and method == b"GET":
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
-            await reply.whole(status, msgspec.json.encode(body), {})
+            exchange.whole(status, _JSON, msgspec.json.encode(body))
         elif path in (_CHAT, _FEEDBACK, *_GET):
             raise RequestError(405, "method_not_allowed", f"{path} does not take this method")
         else:
@@ -175,29 +145,28 @@ class Api:
             message = f"{self.most} requests are in flight, the most that this server takes; send it again later."
             raise Stopped(429, "overloaded", message, retry_after=1)
 
-    async def _chat(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
-        body = await _posted(scope, headers, receive, MAX_BODY)
-        chat = asyncio.current_task()
-        assert chat is not None
-        watch = asyncio.create_task(_cancel_when_gone(receive, chat))
+    async def _chat(self, exchange: Exchange, headers: dict[str, str], query: str) -> None:
+        body = await _posted(exchange, headers, query, MAX_BODY)
+        exchange.watched = True
         try:
-            await self.gateway.chat(body, headers, reply)
+            await self.gateway.chat(body, headers, _Reply(exchange))
         except asyncio.CancelledError:
-            if not watch.done():
+            chat = asyncio.current_task()
+            if not exchange.gone or chat is None:
                 raise
             chat.uncancel()  # the client went away: the record is written, and nobody is left to tell
         finally:
-            watch.cancel()
+            exchange.watched = False
 
-    async def _feedback(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: _Reply) -> None:
-        word = words.read(await _posted(scope, headers, receive, words.MAX_BODY), headers)
+    async def _feedback(self, exchange: Exchange, headers: dict[str, str], query: str) -> None:
+        word = words.read(await _posted(exchange, headers, query, words.MAX_BODY), headers)
         async with self._speaking:
             kept = await put(self.gateway.log, word)
             if kept.turned:  # nothing else changes what counts, and a flood of words is not to be counted each time
                 await self.gateway.heard()
         said = {"decision": word.id, "accepted": word.accepted, "user": word.by, "source": word.source,
                 "recorded": kept.new}  # fmt: skip
-        await reply.whole(200, msgspec.json.encode(said), {})
+        exchange.whole(200, _JSON, msgspec.json.encode(said))
 
     def _models(self) -> tuple[int, object]:
         policy = self.gateway.active.policy
@@ -230,25 +199,19 @@ class Api:
                        log_ok=gateway.log.failure is None)  # fmt: skip
 
 
-async def _cancel_when_gone(receive: Receive, chat: asyncio.Task[Any]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    chat.cancel()
-
-
 _ONCE = ("host", "content-type")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]{1,5})?")
 
 
-def _headers(scope: Scope) -> dict[str, str]:
+def _headers(exchange: Exchange) -> dict[str, str]:
     """Header names in lower case. Raises RequestError for a header that may stand once only, and a foreign Host."""
     headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
+    for raw_name, raw_value in exchange.headers:
         name = raw_name.decode("latin-1").lower()
         if name in headers and (name in _ONCE or name.startswith("laneway-")):
             raise RequestError(400, "duplicate_header", f"header {shown(name)} is given twice; send it once")
         headers[name] = raw_value.decode("latin-1")
-    if "host" not in headers and scope["http_version"] == "1.0":  # which knew no Host
+    if "host" not in headers and exchange.version == "1.0":  # which knew no Host
         return headers
     host = _HOST.fullmatch(headers.get("host", ""))
     if host is None or not is_loopback(host[1] or host[2]):
@@ -265,58 +228,56 @@ def _unread(what: str) -> RequestError:
     return RequestError(400, "misplaced_label", message)
 
 
-async def _posted(scope: Scope, headers: dict[str, str], receive: Receive, most: int) -> bytes:
+async def _posted(exchange: Exchange, headers: dict[str, str], query: str, most: int) -> bytes:
     """The JSON body of a request that has nothing beside it; at most `most` bytes."""
-    if scope["query_string"]:
+    if query:
         raise _unread("a query string")
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RequestError(415, "not_json", "send the request as content-type: application/json")
-    fields = len(scope["headers"])
-    body = await _body(headers, receive, most)
-    if "trailer" in headers or len(scope["headers"]) > fields:  # uvicorn adds what comes after the body
+    body = await _body(exchange, headers, most)
+    if exchange.late or "trailer" in headers:
         raise _unread("a field after the body")
     return body
 
 
-async def _body(headers: dict[str, str], receive: Receive, most: int) -> bytes:
-    too_long = RequestError(413, "body_too_long", f"the body is longer than {most} bytes; send less")
-    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > most:
-        raise too_long
-    parts, size = [], 0
-    while True:
-        try:
-            async with asyncio.timeout(STALL):
-                part = await receive()
-        except TimeoutError:
-            raise RequestError(
-                408, "body_too_slow", f"nothing of the body came for {STALL:g} s; send it at once"
-            ) from None
-        if part["type"] == "http.disconnect":
-            raise RequestError(400, "disconnected", "the client went away before its request was complete")
-        parts.append(part.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise too_long
-        if not part.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+async def _body(exchange: Exchange, headers: dict[str, str], most: int) -> bytes:
+    length = headers.get("content-length", "0")
+    try:
+        if length.isdecimal() and int(length) > most:
+            raise TooLong
+        body = await exchange.body(STALL)
+        if len(body) > most:
+            raise TooLong
+    except TooLong:
+        message = f"the body is longer than {most} bytes; send less"
+        raise RequestError(413, "body_too_long", message) from None
+    except TimeoutError:
+        message = f"nothing of the body came for {STALL:g} s; send it at once"
+        raise RequestError(408, "body_too_slow", message) from None
+    except Gone:
+        message = "the client went away before its request was complete"
+        raise RequestError(400, "disconnected", message) from None
+    return body
 
 
 async def _refuse(
-    reply: _Reply, status: int, code: str, message: str, param: str | None, details: dict[str, object]
+    exchange: Exchange, status: int, code: str, message: str, param: str | None, details: dict[str, object]
 ) -> None:
     """An error in the wire's own shape: a response, or the last event of a stream that has begun."""
     kind = _KINDS.get(status, "api_error")
-    if reply.started:
+    if exchange.started:
         event = openai.error_event(code, message, kind=kind, param=param, details=details)
         if code == "slow_reader":  # it would not read this either
-            reply.hang_up()
-        await reply.finish(event, {}, stream=True)
+            exchange.abort()
+        await _Reply(exchange).finish(event, {}, stream=True)
         return
-    headers = {"laneway-decision": str(details["decision"])} if "decision" in details else {}
+    headers = dict(_JSON)
+    if "decision" in details:
+        headers["laneway-decision"] = str(details["decision"])
     if status == 403 or code.startswith("held") or code in ("lane_refused", "feedback_full"):
         headers["x-should-retry"] = "false"
     if "retry_after" in details:
         headers["retry-after"] = str(details["retry_after"])
     if status in (408, 413) or code == "stopping":
         headers["connection"] = "close"
-    await reply.whole(status, openai.error_body(code, message, kind=kind, param=param, details=details), headers)
+    exchange.whole(status, headers, openai.error_body(code, message, kind=kind, param=param, details=details))

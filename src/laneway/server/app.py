@@ -8,14 +8,12 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from laneway.addresses import is_loopback
 from laneway.errors import UsageError, shown
@@ -23,10 +21,11 @@ from laneway.gateway import Gateway
 from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
 from laneway.server.activation import activate, watch
-from laneway.server.api import ABORT, MOST_REQUESTS, Api
+from laneway.server.api import MOST_REQUESTS, Api
+from laneway.server.http import Connection
 from laneway.store import Log, Signing
 
-__all__ = ["CHECKPOINT_SECONDS", "GRACE", "IDLE_SECONDS", "Options", "config", "run"]
+__all__ = ["CHECKPOINT_SECONDS", "GRACE", "IDLE_SECONDS", "Options", "Server", "listen", "run"]
 
 GRACE = 30.0
 """Seconds that running requests get to end once the server is to stop, where it is not told otherwise."""
@@ -36,6 +35,9 @@ CHECKPOINT_SECONDS = 60.0
 
 IDLE_SECONDS = 75
 """How long a client's connection may wait for its next request: longer than clients keep it, or they get a reset."""
+
+_SWEEP_SECONDS, _LOOK_SECONDS = 5.0, 0.05
+_BACKLOG = 2048
 
 _LAST_WORDS = 5
 """Seconds for those that were not done in time to be recorded and told so."""
@@ -82,15 +84,12 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
         provider = HttpProvider(policy.lanes, os.environ, policy.networks)
         gateway = Gateway(log, await activate(policy, log, provider))
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
-        with _listen(options.host, options.port) as listener:
-            server = _Server(Api(gateway, options.most, signing), options.grace)
+        with listen(options.host, options.port) as listener:
+            server = Server(Api(gateway, options.most, signing), options.grace)
             for stop in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(stop, server.stop)
             on_ready(gateway, listener.getsockname()[1])
-            await server.serve([listener])
-            if server.server_state.tasks:
-                # Cancelled by now: each still writes its record and tells its client.
-                await asyncio.wait(server.server_state.tasks, timeout=_LAST_WORDS)
+            await server.serve(listener)
     finally:
         if watching is not None:
             watching.cancel()
@@ -101,48 +100,58 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
             await asyncio.to_thread(signing.close)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handling, which would end the process before the log is closed."""
+class Server:
+    """Connections of clients, whose requests `api` answers until the server is told to stop."""
 
     def __init__(self, api: Api, grace: float) -> None:
-        super().__init__(config(api))
         self.api, self.grace = api, grace
-        self._end: float | None = None
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+        self._open: set[Connection] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._told = asyncio.Event()
+        self._end = 0.0
 
     def stop(self) -> None:
         """Take no more requests, and end once those in flight have; asked again, end now."""
-        self.should_exit = self.api.stopping
+        self._end = 0.0 if self.api.stopping else time.monotonic() + self.grace
         self.api.stopping = True
-        self._end = time.monotonic() + self.grace
+        self._told.set()
 
-    async def on_tick(self, counter: int) -> bool:
-        """Whether to end, asked ten times a second."""
-        if self._end is not None and (not self.api.in_flight or time.monotonic() >= self._end):
-            left = int(self._end - time.monotonic())
-            self.config.timeout_graceful_shutdown = max(left, 1)  # for what clients have yet to read
-            self.should_exit = True
-        return await super().on_tick(counter)
+    async def serve(self, listener: socket.socket) -> None:
+        """Answer until told to stop. Then late requests are told so, until those in flight have ended."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(self._connection, sock=listener, backlog=_BACKLOG)
+        sweep = asyncio.create_task(self._sweep())
+        await self._told.wait()
+        await self._until(lambda: not self.api.in_flight)
+        sweep.cancel()
+        server.close()
+        for connection in tuple(self._open):
+            connection.drain()
+        self._end = max(self._end, time.monotonic() + 1)  # for what clients have yet to read
+        await self._until(lambda: not self._open)
+        for task in self._running:
+            task.cancel()
+        if self._running:  # Each still writes its record and tells its client.
+            await asyncio.wait(tuple(self._running), timeout=_LAST_WORDS)
+        for connection in tuple(self._open):
+            connection.cut()
 
+    def _connection(self) -> Connection:
+        return Connection(self.api, self._open, self._running)
 
-class _Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP, which also lets the application cut a connection whose client does not read."""
+    async def _until(self, done: Callable[[], bool]) -> None:
+        while not done() and time.monotonic() < self._end:  # noqa: ASYNC110  # what is waited for does not say so
+            await asyncio.sleep(_LOOK_SECONDS)
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
-
-
-def config(api: Api) -> uvicorn.Config:
-    """How uvicorn is to serve."""
-    return uvicorn.Config(
-        api, http=_Protocol, loop="none", lifespan="off", access_log=False, log_level="warning",
-        server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=1, ws="none",
-        timeout_keep_alive=IDLE_SECONDS, backlog=2048,
-    )  # fmt: skip
+    async def _sweep(self) -> None:
+        """Cut the connections that have waited too long for their next request."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            oldest = loop.time() - IDLE_SECONDS
+            for connection in tuple(self._open):
+                if connection.idle_since is not None and connection.idle_since < oldest:
+                    connection.cut()
 
 
 def _open_files() -> None:
@@ -152,14 +161,15 @@ def _open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there, at any free port for 0. Raises UsageError where it cannot."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
