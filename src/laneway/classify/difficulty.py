@@ -61,9 +61,10 @@ def _compile() -> tuple[re.Pattern[str], dict[str, str]]:
     by_letter: dict[str, list[str]] = {}
     for term in sorted(kinds, key=len, reverse=True):
         by_letter.setdefault(term[0], []).append(re.escape(term[1:]))
-    # Grouped by first letter, a word that starts no term costs one comparison a letter.
+    # Grouped by first letter, a word that starts no term costs one comparison a letter; and a term with what stands
+    # before it can be looked for from one such sign to the next.
     branches = [f"{letter}(?:{'|'.join(rests)})" for letter, rests in by_letter.items()]
-    return re.compile(rf"\b(?:{'|'.join(branches)})"), kinds
+    return re.compile(rf"[^0-9a-z_](?<=\W)({'|'.join(branches)})"), kinds
 
 
 _PATTERN, _KINDS = _compile()
@@ -96,18 +97,18 @@ def _of_whole(request: Request) -> Iterator[tuple[str, str, int]]:
 def _of_text(text: str) -> Iterator[tuple[str, int]]:
     lowered = text.lower()
     terms: dict[str, set[str]] = {}
-    for match in _PATTERN.finditer(lowered):
-        kind = _KINDS[match[0]]
+    for match in _PATTERN.finditer(f" {lowered}"):
+        kind = _KINDS[match[1]]
         if kind != "chore" or match.start() < _CHORE_WITHIN:
-            terms.setdefault(kind, set()).add(match[0])
-    if any(mark in text for mark in _MATHS):
+            terms.setdefault(kind, set()).add(match[1])
+    if any(map(text.__contains__, _MATHS)):
         terms.setdefault("maths", set()).add("sign")
     for kind, found in terms.items():
         # Two different reasoning words make a task of them; the other kinds count once.
         yield kind, min(len(found), 2) if kind == "reasoning" else _WEIGHTS[kind]
-    if any(mark in text for mark in _CODE):
+    if any(map(text.__contains__, _CODE)):
         yield "code", 1
-    if text.count("?") >= 3 or any(mark in lowered for mark in _THIRD_PART):
+    if text.count("?") >= 3 or any(map(lowered.__contains__, _THIRD_PART)):
         yield "several-questions", 1
 
 
