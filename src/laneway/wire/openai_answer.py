@@ -7,8 +7,7 @@ A lane is not believed: what it says of itself is kept only where it is of the s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -129,8 +128,7 @@ def read_answer(body: bytes) -> Answer:
     return draft.answer()
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event as it came, blank line included, and what it is."""
 
     raw: bytes
@@ -152,8 +150,16 @@ class Stream:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that `chunk` completes. LaneError `garbage` where they are no chat completion."""
-        self._buffer += chunk
         events: list[Event] = []
+        plain = b"\r" not in chunk and b"\n\n\n" not in chunk
+        if plain and chunk.endswith(b"\n\n") and not self._buffer and not self._done:
+            # Nothing but whole events, as most lanes send them: the same as below, by a glance.
+            for raw in chunk[:-2].split(b"\n\n"):
+                if not self._done:
+                    events.append(self._event(raw + b"\n\n"))
+            self._sent = True
+            return events
+        self._buffer += chunk
         start = 0
         for end in [match.end() for match in _BLANK_LINE.finditer(self._buffer, self._searched)]:
             if not self._done:
@@ -202,6 +208,8 @@ class Stream:
 
     def _data(self, raw: bytes) -> bytes:
         """An event's data; LaneError where a line is none of an event's, such as a line of an HTML page."""
+        if raw.startswith(b"data:") and raw.find(b"\n") == len(raw) - 2:
+            return raw[5:].strip()
         data = []
         for line in raw.splitlines():
             field, _, value = line.partition(b":")
