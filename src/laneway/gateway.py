@@ -111,14 +111,11 @@ class Gateway:
             deadline=None if decision.total is None else started + decision.total,
         )  # fmt: skip
         try:
-            async with _kept_alive(run):
-                got = await serve(run, decision.lanes, "first", self.log)
-                target = escalation(policy, decision, got.lane, [a.lane for a in run.attempts])
-                verdict = await judged(run, got, target, self.log)
-                if target is not None and verdict.verdict == "escalate":
-                    got, verdict = await self._escalate(run, got, verdict, target)
-                if verdict.verdict == "marked" and not got.parts and not got.released:
-                    raise LaneError("refused", f"lane {got.lane} will not answer such a request", cause="refusal")
+            if request.stream:
+                async with _kept_alive(run):
+                    got, verdict = await self._served(run)
+            else:
+                got, verdict = await self._served(run)
             await self._record(run, _STATUS[verdict.verdict], got.lane, verdict)
         except LaneError as error:
             raise await self._failed(run, error) from None
@@ -141,6 +138,17 @@ class Gateway:
             data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
         await client.finish(data, headers, stream=request.stream)
 
+    async def _served(self, run: Run) -> tuple[Got, Verdict]:
+        """The answer that stands, and what the gate says of it. Raises LaneError where there is none."""
+        got = await serve(run, run.route.lanes, "first", self.log)
+        target = escalation(run.policy, run.route, got.lane, [a.lane for a in run.attempts])
+        verdict = await judged(run, got, target, self.log)
+        if target is not None and verdict.verdict == "escalate":
+            got, verdict = await self._escalate(run, got, verdict, target)
+        if verdict.verdict == "marked" and not got.parts and not got.released:
+            raise LaneError("refused", f"lane {got.lane} will not answer such a request", cause="refusal")
+        return got, verdict
+
     async def _escalate(self, run: Run, weak: Got, verdict: Verdict, target: str) -> tuple[Got, Verdict]:
         """One stronger lane redoes a weak answer; where it fails, the weak answer ends as the policy says."""
         try:
@@ -161,8 +169,9 @@ class Gateway:
         self.traffic.ended[status] += 1
         if status == "answered" and lane is not None:
             self.active.standing.gave(run.signals.workload, lane)
-        # Shielded: a client that goes away now must not leave the record half way to the log.
-        await asyncio.shield(self._written(run, _outcome(run, status, lane, verdict, code), self._shut(run)))
+        outcome = _outcome(run, status, lane, verdict, code)
+        # Handed over before anything is waited for: a client that goes away now must not leave it half way to the log.
+        await self.log.append(outcome, *self._shut(run), otherwise=_instead(run, outcome))
 
     def _notice(self, run: Run) -> None:
         """Say so, once, where a lane answers as another model than before; one that is itself again is forgotten."""
@@ -196,15 +205,6 @@ class Gateway:
                 standing.listen(reader)
 
         await asyncio.to_thread(listen)
-
-    async def _written(self, run: Run, outcome: Outcome, shut: list[Shut]) -> None:
-        """Write how a request ended; where that fails, the log is owed what the client gets instead."""
-        try:
-            await self.log.append(outcome, *shut)
-        except LogError:
-            if run.intents:
-                self.log.owe(outcome if outcome.status == "cancelled" else _unanswered(outcome))
-            raise
 
     async def _turned_away(self, opening: Opening, decision: Hold | Refuse, started: float) -> Stopped:
         """Record a Hold or a Refuse, before any lane was called."""
@@ -270,6 +270,13 @@ def _outcome(
                    cost=run.spent, total_ms=run.ms(), opening=None if run.intents else run.opening)  # fmt: skip
 
 
+def _instead(run: Run, outcome: Outcome) -> Outcome | None:
+    """What the log is owed where `outcome` cannot be written: what the client gets then."""
+    if not run.intents:
+        return None
+    return outcome if outcome.status == "cancelled" else _unanswered(outcome)
+
+
 def _unanswered(outcome: Outcome) -> Outcome:
     """What is true of a request whose end could not be written in time: its client got an error."""
     return msgspec.structs.replace(outcome, status="failed", code="log_unavailable", lane=None, verdict=None)
@@ -324,9 +331,6 @@ def _brief(reason: Reason) -> dict[str, str]:
 @asynccontextmanager
 async def _kept_alive(run: Run) -> AsyncIterator[None]:
     """Comments on a stream that is held back, so that nobody between us and the client hangs up."""
-    if not run.request.stream:
-        yield
-        return
 
     async def comment() -> None:
         while True:

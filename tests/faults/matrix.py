@@ -179,10 +179,10 @@ class _Timed(Log):
 
     waits: defaultdict[str, list[tuple[float, float]]]
 
-    async def append(self, *entries: Entry) -> None:
+    async def append(self, *entries: Entry, otherwise: Entry | None = None) -> None:
         began = time.monotonic()
         try:
-            await super().append(*entries)
+            await super().append(*entries, otherwise=otherwise)
         finally:
             for entry in entries:
                 self.waits[entry.id].append((began, time.monotonic()))

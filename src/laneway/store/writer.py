@@ -53,10 +53,14 @@ _call = msgspec.json.Decoder(_Call)
 
 
 class _Waiting(NamedTuple):
-    """Lines to be written together; `future` tells who waits for them, and nobody does for what is owed."""
+    """Lines to be written together; `future` tells who waits for them, and nobody does for what is owed.
+
+    Where they cannot be written, `otherwise` is owed.
+    """
 
     lines: list[Line]
     future: asyncio.Future[None] | None
+    otherwise: Entry | None = None
 
 
 class Log:
@@ -102,8 +106,11 @@ class Log:
         log._thread.start()
         return log
 
-    async def append(self, *entries: Entry) -> None:
-        """Write `entries` together; returns once they are on disk. Cancelled, they may still be written."""
+    async def append(self, *entries: Entry, otherwise: Entry | None = None) -> None:
+        """Write `entries` together; returns once they are on disk, and raises LogError where they cannot be written.
+
+        Cancelled, they are still written. Where they cannot be, `otherwise` is owed, as by `owe`.
+        """
         if not entries:
             return
         loop = asyncio.get_running_loop()
@@ -111,7 +118,7 @@ class Log:
         with self._gate:
             self._check_open()
             gathered = self._gathered.setdefault(loop, [])
-            gathered.append(_Waiting(lines, future))
+            gathered.append(_Waiting(lines, future, otherwise))
         if len(gathered) == 1:
             loop.call_soon(self._hand_over, loop, 1, loop.time() + _GATHER_SECONDS)
         await future
@@ -182,7 +189,7 @@ class Log:
                 failure = str(error)
             if batch:
                 self.failure = failure
-            owed = [waiting for waiting in batch if failure and waiting.future is None]
+            owed = list(_owed(batch)) if failure else []
             _settle([waiting.future for waiting in batch if waiting.future is not None], failure)
 
     def _drain(self, seconds: float | None) -> tuple[list[_Waiting], bool]:
@@ -227,6 +234,16 @@ class Log:
         if outcomes:
             self._write(line(outcome) for outcome in outcomes)
         return len(outcomes)
+
+
+def _owed(batch: Iterable[_Waiting]) -> Iterator[_Waiting]:
+    """What is still to be written of a batch that could not be."""
+    for waiting in batch:
+        if waiting.future is None:
+            yield waiting
+        elif waiting.otherwise is not None:
+            with suppress(LogError):  # it is no JSON: then the next start ends the decision
+                yield _Waiting([line(waiting.otherwise)], None)
 
 
 def _linked(lines: Iterable[Line], seq: int, head: bytes) -> Iterator[tuple[int | str | bytes, ...]]:
