@@ -137,5 +137,5 @@ def policies(draw: st.DrawFn) -> Policy:
                                 for i, (names, days) in enumerate(waivers))),
         workloads={"review": Workload(name="review", evals=sets), "chore": Workload(name="chore")},
         facts={"matter": FactType("matter", ("open", "domestic"))},
-        deadlines={"interactive": Deadline(4, 60)}, detect=Detect(identifiers={"*": "restricted"}, unreadable="restricted"),
+        deadlines={"interactive": Deadline(4, 60, draw(st.sampled_from([None, 1])))}, detect=Detect(identifiers={"*": "restricted"}, unreadable="restricted"),
     )  # fmt: skip

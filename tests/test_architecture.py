@@ -76,7 +76,7 @@ LAYERS = """
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store
     feedback
     breaker slots traffic
-    aside
+    aside race run
     serve
     evidence.plan evidence.held evidence.calling evidence.tally evidence.run evidence.judges
     judge

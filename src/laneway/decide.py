@@ -51,6 +51,7 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
         kept = (reason for reason in plan.reasons if reason.code not in ("fallback", "weak", "judge"))
         return Hold(release="after-approval", reasons=(review, *kept), rejected=(*rejected, *plan.left_out))
     first, deadline = policy.lanes[plan.lanes[0]], policy.deadlines.get(signals.latency, _NO_DEADLINE)
+    hedge = deadline.hedge if len(plan.lanes) > 1 else None
     output = caps.get(first.name) or ask.max_output or first.limits.output or DEFAULT_OUTPUT
     return Route(
         lanes=plan.lanes,
@@ -63,9 +64,10 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
         met=standing.met,
         first_byte=deadline.first_byte,
         total=deadline.total,
+        hedge=hedge,
         caps=caps,
         estimated_cost=first.cost(signals.tokens, output),
-        reasons=plan.reasons,
+        reasons=plan.reasons if hedge is None else (*plan.reasons, _hedged(plan.lanes, signals.latency, hedge)),
         rejected=rejected + plan.left_out,
     )
 
@@ -246,6 +248,12 @@ def _no_lane(route: Ranking, nothing: Reason, rejected: Reasons) -> Decision:
     if route.stop == "hold":
         return Hold(release="now", reasons=reasons, rejected=rejected)
     return Refuse(reasons=reasons, rejected=rejected)
+
+
+def _hedged(lanes: tuple[str, ...], latency: str, hedge: float) -> Reason:
+    """The second lane is the one that would follow a failure: a hedge reaches nothing that an outage would not."""
+    effect = f"if {lanes[0]} has not begun to answer after {hedge:g} s: {lanes[1]} too, and the first to answer counts"
+    return Reason("hedge", f"deadlines.{latency}", f"latency={latency}", effect)
 
 
 def _left_out(open_: Iterable[str], planned: Container[str], by: Reason) -> Reasons:

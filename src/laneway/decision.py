@@ -39,7 +39,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
     used, once. `judge`: lanes that may judge an answer, in order, but never their own. `on_failure` and
     `on_weak` say what happens when nothing is left; `on_weak` is None where the policy checks no answer.
     `caps`: the most output tokens that the ceiling affords, by lane. `estimated_cost`: worst case of the first
-    lane, in the policy's currency, None where a price is unknown. Deadlines in seconds, None for none.
+    lane, in the policy's currency, None where a price is unknown. Deadlines in seconds, None for none; after `hedge`
+    seconds without a word from one of `lanes` the next of them is asked too.
     `met`: the lanes that may serve on evidence, where others serve on a waiver; `evidence` says it of the first.
     """
 
@@ -52,6 +53,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
     evidence: Literal["met", "waived"]
     first_byte: float | None
     total: float | None
+    hedge: float | None = None
     caps: dict[str, int]
     estimated_cost: float | None
     reasons: tuple[Reason, ...]

@@ -72,6 +72,7 @@ def _plan(route: Route) -> dict[str, object]:
         "evidence": route.evidence,
         "first_byte": route.first_byte,
         "total": route.total,
+        "hedge": route.hedge,
         "output_caps": route.caps,
     }
 
@@ -104,6 +105,8 @@ def headline(decision: Decision, currency: str) -> str:
     if isinstance(decision, Refuse):
         return f"Refuse: {decision.reasons[0].effect}."
     then = f", then {', '.join(decision.lanes[1:])} if it fails" if len(decision.lanes) > 1 else ""
+    if decision.hedge is not None:
+        then += f", or beside it after {decision.hedge:g} s without a word"
     weak = (
         f"; a weak answer goes to {decision.escalate[0]}"
         if decision.escalate and decision.escalate[0] != decision.lanes[0]

@@ -32,7 +32,8 @@ from laneway.policy import Policy
 from laneway.providers import Provider
 from laneway.record import Attempt, Opening, Outcome, Shut, Status, Verdict
 from laneway.request import Request
-from laneway.serve import Client, Got, Run, serve
+from laneway.run import Client, Got, Run
+from laneway.serve import serve
 from laneway.signals import Ask, Signals
 from laneway.store import Log, Reader
 from laneway.traffic import Traffic
@@ -141,7 +142,7 @@ class Gateway:
     async def _served(self, run: Run) -> tuple[Got, Verdict]:
         """The answer that stands, and what the gate says of it. Raises LaneError where there is none."""
         got = await serve(run, run.route.lanes, "first", self.log)
-        target = escalation(run.policy, run.route, got.lane, [a.lane for a in run.attempts])
+        target = escalation(run.policy, run.route, got.lane, run.failed)
         verdict = await judged(run, got, target, self.log)
         if target is not None and verdict.verdict == "escalate":
             got, verdict = await self._escalate(run, got, verdict, target)

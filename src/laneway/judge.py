@@ -20,7 +20,8 @@ from laneway.errors import LaneError
 from laneway.gate import can_change, failing, verdict
 from laneway.record import Said, Verdict
 from laneway.request import Request
-from laneway.serve import Got, Run, consult
+from laneway.run import Got, Run
+from laneway.serve import consult
 from laneway.store import Log
 from laneway.wire import openai
 
@@ -40,7 +41,7 @@ _MEDIA = frozenset({"vision", "audio", "pdf"})
 
 async def judged(run: Run, got: Got, target: str | None, log: Log) -> Verdict:
     """What follows from the answer; `target` is the lane that may still redo it, if any. Notes it with the attempt."""
-    answered = len(run.attempts) - 1
+    answered = max(i for i, attempt in enumerate(run.attempts) if attempt.lane == got.lane)
     released = got.released or run.policy.lanes[got.lane].gate_after
     failed = failing(run.policy.gate, run.request, got.answer, run.policy.output(run.signals.workload))
     if not failed and run.policy.gate.judge and not released and can_change(run.policy, run.route, got.lane):

@@ -135,10 +135,11 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Seconds to the first byte of a stream, and in total; None for none."""
+    """Seconds to the first byte of a stream, in total, and until a second lane is asked too; None for none."""
 
     first_byte: float | None = None
     total: float | None = None
+    hedge: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -329,8 +329,13 @@ class _File:
         entries = Entries(node, reading, LATENCIES, "`deadlines`")
         made: dict[str, Deadline] = {}
         for latency, inner in entries.nodes.items():
-            part = Entries(inner, reading, ("first_byte", "total"), f"`{latency}`")
-            made[latency] = Deadline(part.get("first_byte", _some_seconds), part.get("total", _some_seconds))
+            part = Entries(inner, reading, ("first_byte", "total", "hedge"), f"`{latency}`")
+            first_byte, total, hedge = (part.get(key, _some_seconds) for key in ("first_byte", "total", "hedge"))
+            ends = [end for end in (first_byte, total) if end is not None]
+            if hedge is not None and ends and hedge >= min(ends):
+                reading.note(part.nodes["hedge"], f"a `hedge` after {hedge:g} s comes too late: the lane before it is "
+                             f"given up after {min(ends):g} s; make it shorter")  # fmt: skip
+            made[latency] = Deadline(first_byte, total, hedge)
         return made
 
     def _detect(self, node: Node, reading: Reading) -> Detect:

@@ -32,7 +32,7 @@ __all__ = [
     "Word",
 ]
 
-Why = Literal["first", "retry", "fallback", "escalation", "judge"]
+Why = Literal["first", "retry", "fallback", "hedge", "escalation", "judge"]
 Said = Literal["pass", "fail", "unclear"]
 Status = Literal["answered", "refused", "held", "failed", "cancelled", "interrupted"]
 Source = Literal["user", "operator"]
@@ -72,7 +72,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `said` is what a lane that was called to judge said of the answer before it. `model` is what the lane calls
     itself; `other_than` is the policy's model where that is another one. A `skipped` one was not called, and has no
-    intent: the lane was left alone, or had no slot free.
+    intent: the lane was left alone, or had no slot free. A call that another beat is `cancelled`, at its worst cost.
     """
 
     lane: str

@@ -94,7 +94,7 @@ def review(stories: Iterable[Recorded]) -> Review:
         if sources and story.outcome is not None:
             cause = f"by {' and '.join(sorted(sources))}"
             rejected.add((workload, "feedback", story.outcome.lane or "?", cause), story.id)
-        answering = [intent for intent in story.intents if intent.why != "judge"]
+        answering = [intent for intent in story.intents if intent.why not in ("judge", "hedge")]
         for before, intent in zip((None, *answering), answering, strict=False):
             if intent.why in ("first", "retry"):
                 continue
@@ -103,8 +103,10 @@ def review(stories: Iterable[Recorded]) -> Review:
             if intent.why == "fallback":
                 fallbacks.add((workload, _fallback_rule(story.opening), hop, intent.cause), story.id)
             elif intent.why == "escalation":
-                weak = next((a.verdict for a in attempts if a.lane == start and a.verdict), None)
-                escalated.add((workload, rule, hop, ", ".join(weak.failed) if weak else ""), story.id)
+                weak = next((a for a in attempts if a.verdict is not None and a.verdict.verdict == "escalate"), None)
+                hop = f"{weak.lane if weak else start} -> {intent.lane}"  # it may be a hedge that was weak
+                cause = ", ".join(weak.verdict.failed) if weak and weak.verdict else ""
+                escalated.add((workload, rule, hop, cause), story.id)
     rows = (tally.rows() for tally in (escalated, rejected, fallbacks, others))
     return Review(statuses.total(), dict(statuses), dict(ends), *rows)
 

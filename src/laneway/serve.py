@@ -5,35 +5,37 @@ lane is tried only while the client has not been sent a byte of an answer; the s
 more only where no other is left, and its budget of retries allows it, so that retries never multiply a
 failing lane's load. A lane that is left alone, or has no slot free, counts as one that failed. A lane that will
 not answer such a request has not failed: nobody is asked in its place, unless the gate's `refusal` says so.
+
+Where the policy has a `hedge` and a lane does not begin to answer in that time, the next lane of the plan is asked
+beside it: the one that would be asked had the lane failed, so that what is proved of failures holds. No lane is called
+more than twice for an answer, which is what the proof of costs counts with.
 """
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from contextlib import ExitStack, suppress
 
 from laneway.answer import Answer
 from laneway.aside import aside
 from laneway.decide import DEFAULT_OUTPUT, affordable
-from laneway.decision import Route
 from laneway.egress import guard
 from laneway.errors import LaneError
 from laneway.gate import can_change
 from laneway.lane import Lane
-from laneway.policy import Policy
-from laneway.providers import Provider
-from laneway.record import Attempt, Intent, Opening, Verdict, Why
+from laneway.race import FINAL, Race
+from laneway.record import Attempt, Intent, Verdict, Why
 from laneway.request import Request
+from laneway.run import Got, Run
 from laneway.signals import Ask, Signals
 from laneway.store import Log
-from laneway.traffic import Passage, Traffic
+from laneway.traffic import Passage
 from laneway.wire import openai
 
-__all__ = ["MAY_HAVE_WORKED", "Client", "Got", "Run", "consult", "estimated_output", "serve"]
+__all__ = ["MAY_HAVE_WORKED", "consult", "estimated_output", "serve"]
 
 
 _GRACE_SECONDS = 0.05
@@ -46,92 +48,23 @@ MAY_HAVE_WORKED = frozenset({
 })  # fmt: skip
 
 
-class Client(Protocol):
-    """Where an answer goes."""
-
-    @property
-    def started(self) -> bool:
-        """Whether the first byte of a response was sent."""
-
-    async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
-        """Send status 200 and the headers."""
-
-    async def write(self, data: bytes) -> None:
-        """Send part of a stream's body."""
-
-
-class Got(NamedTuple):
-    """An answer: `parts` are what is left to send; the rest is with the client already if `released`."""
-
-    lane: str
-    why: Why
-    parts: list[bytes]
-    answer: Answer
-    released: bool
-
-
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """One request on its way. Times are seconds of the monotonic clock; `intents` are those on disk."""
-
-    id: str
-    policy: Policy
-    request: Request
-    opening: Opening
-    signals: Signals
-    route: Route
-    client: Client
-    provider: Provider
-    traffic: Traffic
-    started: float
-    deadline: float | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    intents: int = 0
-    spent: float = 0.0
-    ended: bool = False
-    live: bool = False
-
-    def ms(self) -> float:
-        """Milliseconds since the request arrived."""
-        return round((time.monotonic() - self.started) * 1000, 3)
-
-    def headers(self, lane: str, called: Why, verdict: str | None = None) -> dict[str, str]:
-        """The answer's `Laneway-*` headers; `called` is why the lane that answered was called."""
-        first = lane == self.route.lanes[0]
-        code = "weak" if called == "escalation" else "route" if first else "fallback"
-        why = next((r for r in self.route.reasons if r.code == code), self.route.reasons[0])
-        reason = " ".join(f"{why.rule}: {why.says or why.effect}".split()).encode("ascii", "replace").decode()[:300]
-        made = {
-            "laneway-decision": self.id,
-            "laneway-lane": lane,
-            "laneway-reason": reason,
-            "laneway-evidence": "met" if lane in self.route.met else "waived",
-        }
-        if self.signals.ceiling is not None and lane in self.route.caps:
-            made["laneway-output-cap"] = str(self.route.caps[lane])
-        if verdict is not None:
-            made["laneway-verdict"] = verdict
-        return made
-
-
 async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log) -> Got:
     """The first answer that one of `lanes` gives. Raises the last LaneError where none does."""
-    cause = ""
-    for i, name in enumerate(lanes):
-        last = i == len(lanes) - 1
+    cause, left = "", list(lanes)
+    while True:
         try:
-            return await _attempt(run, name, why, cause, log, alone=last)
+            return await _attempt(run, left.pop(0), why, cause, log, left)
         except LaneError as error:
-            if not last and not error.sent and error.cause not in ("invalid", "refusal"):
+            if left and not error.sent and error.cause not in FINAL:
                 why, cause = "fallback", error.code
                 continue
-            if not error.retry or error.sent or why == "escalation":
+            last = lanes[len(lanes) - len(left) - 1]
+            if not error.retry or error.sent or why == "escalation" or run.called(last) > 1:
                 raise
-            if not run.traffic.of(run.policy.lanes[name]).may_retry():
+            if not run.traffic.of(run.policy.lanes[last]).may_retry():
                 raise
             cause = error.code
-        return await _attempt(run, name, "retry", cause, log, alone=True)
-    raise AssertionError("a Route has at least one lane")
+        return await _attempt(run, last, "retry", cause, log, [])
 
 
 async def consult(run: Run, name: str, question: Request, signals: Signals, output: int, log: Log) -> Answer:
@@ -143,35 +76,97 @@ async def consult(run: Run, name: str, question: Request, signals: Signals, outp
     lane = run.policy.lanes[name]
     cap = _cap(run, lane, Ask(None, output), signals.tokens)
     call = _Call(run, lane, "judge", question, signals, cap)
-    return (await _made(call, "", log, share=0.5)).answer
+    await _admitted(call, "", log, _patience(run))
+    return (await _made(call, 0.5)).answer
 
 
-async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, *, alone: bool) -> Got:
+async def _attempt(run: Run, name: str, why: Why, cause: str, log: Log, left: list[str]) -> Got:
+    """The lane's answer, or that of a hedge, which is taken from the lanes that are `left`."""
     lane = run.policy.lanes[name]
     first = run.signals.ceiling is None or not run.attempts
     cap = run.route.caps.get(name) if first else _cap(run, lane, run.opening.ask, run.signals.tokens)
     call = _Call(run, lane, why, run.request, run.signals, cap)
-    kept = not run.request.stream or can_change(run.policy, run.route, name)
-    return await _made(call, cause, log, share=0.5 if kept and not alone else 1.0)
+    await _admitted(call, cause, log, _patience(run))
+    if run.route.hedge is None or not left:
+        return await _made(call, _share(call, left))
+    return await _hedged(call, run.route.hedge, left, log)
 
 
-async def _made(call: _Call, cause: str, log: Log, *, share: float) -> Got:
-    """The call as it was answered, in a `share` of the time that is left: guarded, and on record before and after."""
+async def _hedged(first: _Call, seconds: float, left: list[str], log: Log) -> Got:
+    """As `_made`, with a hedge where the lane has not begun to answer after so many seconds."""
+    race = first.race = Race()
+    calls = [asyncio.create_task(_made(first, _share(first, left)))]
+    second: _Call | None = None
+    try:
+        await asyncio.wait(calls, timeout=seconds)
+        if not calls[0].done() and not first.begun:
+            second = await _second(first, left[0], log)
+        if second is None:
+            return await calls[0]
+        del left[0]
+        calls.append(asyncio.create_task(_made(second, _share(second, left))))
+        return await race.run(*calls)
+    except LaneError:
+        if second is not None and race.won(hedge=False):  # it was cut off and has not failed: the plan still has it
+            left.insert(0, second.lane.name)
+        raise
+    finally:
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def _second(first: _Call, name: str, log: Log) -> _Call | None:
+    """The next lane's call beside `first`, let through at once or not at all; noted where not, which is no failure."""
+    run, lane, slow = first.run, first.run.policy.lanes[name], first.run.traffic.of(first.lane)
+    call = _Call(run, lane, "hedge", run.request, run.signals, None, first.race)
+    try:
+        call.cap = _cap(run, lane, run.opening.ask, run.signals.tokens, first.worst or 0.0)
+        if not slow.may_hedge():
+            raise LaneError("hedge-budget", f"lane {first.lane.name} has used up its budget of retries and hedges")
+    except LaneError as error:
+        call.skipped(error)
+        return None
+    try:
+        await _admitted(call, "", log, 0.0)
+    except LaneError:
+        slow.unhedged()
+        return None
+    slow.hedges += 1
+    return call
+
+
+async def _admitted(call: _Call, cause: str, log: Log, patience: float) -> None:
+    """Let the call through, once there is a slot: guarded, and on record before a byte leaves."""
     run, lane = call.run, call.lane
     size, today = len(call.request.canonical), run.opening.facts.today
     await aside(size, guard, run.policy, call.request, call.signals, lane, today)
     try:
-        call.passage = await run.traffic.of(lane).enter(_patience(run))
+        call.passage = await run.traffic.of(lane).enter(patience)
     except LaneError as error:
         call.skipped(error)
         raise
-    with call.passage:
+    with ExitStack() as stack:
+        stack.enter_context(call.passage)
         opening = None if run.intents else run.opening
         await log.append(
             Intent(id=run.id, attempt=run.intents + 1, lane=lane.name, why=call.why, cause=cause, opening=opening)
         )
         run.intents += 1
+        stack.pop_all()  # `_made` enters it again
+
+
+async def _made(call: _Call, share: float) -> Got:
+    """The call that was let through as it was answered, in a `share` of the time that is left."""
+    with call.passage:
         return await _called(call, share)
+
+
+def _share(call: _Call, left: list[str]) -> float:
+    """An answer that is had only whole leaves half of the time to the lanes behind it."""
+    run = call.run
+    kept = not run.request.stream or can_change(run.policy, run.route, call.lane.name)
+    return 0.5 if kept and left else 1.0
 
 
 async def _called(call: _Call, share: float) -> Got:
@@ -213,9 +208,9 @@ def _until(run: Run, share: float) -> float | None:
     return asyncio.get_running_loop().time() + (run.deadline - now) * share
 
 
-def _cap(run: Run, lane: Lane, ask: Ask, tokens: int) -> int | None:
-    """The most output tokens that what is left of the ceiling affords; LaneError where it is too few."""
-    left = None if run.signals.ceiling is None else run.signals.ceiling - run.spent
+def _cap(run: Run, lane: Lane, ask: Ask, tokens: int, beside: float = 0.0) -> int | None:
+    """The most output tokens that the rest of the ceiling affords `beside` a call; LaneError where they are too few."""
+    left = None if run.signals.ceiling is None else run.signals.ceiling - run.spent - beside
     cap, shut = affordable(lane, ask, tokens, left)
     if shut is not None:
         raise LaneError("ceiling", f"what is left of the ceiling does not afford lane {lane.name}")
@@ -238,16 +233,20 @@ async def _rest(chunks: AsyncIterator[bytes]) -> None:
 class _Call:
     """One call of one lane while it runs, and what the record says of it."""
 
-    def __init__(self, run: Run, lane: Lane, why: Why, request: Request, signals: Signals, cap: int | None) -> None:
+    def __init__(
+        self, run: Run, lane: Lane, why: Why, request: Request, signals: Signals, cap: int | None,
+        race: Race | None = None,
+    ) -> None:  # fmt: skip
         self.run, self.lane, self.why, self.request, self.signals, self.cap = run, lane, why, request, signals, cap
-        self.started_ms = run.ms()
+        self.race, self.started_ms = race, run.ms()
         self.first_byte_ms: float | None = None
-        self.released = self.writing = False
+        self.begun = self.released = self.writing = False
         self.passage: Passage
 
     async def whole(self, body: bytes) -> Got:
         """An answer that comes as one JSON object, passed on untouched."""
         async with self.run.provider.call(self.lane, body, stream=False) as reply:
+            self.begun = True
             parts = [chunk async for chunk in reply.chunks()]
         self.first_byte_ms = self.run.ms()
         data = b"".join(parts)
@@ -284,6 +283,7 @@ class _Call:
             if event.kind == "error":
                 raise LaneError("error-event", f"lane {self.lane.name} reported an error")
             if event.kind == "content" and self.first_byte_ms is None:
+                self._speak()
                 self.first_byte_ms = self.run.ms()
                 self.passage.spoke()
                 patience.reschedule(None)
@@ -294,7 +294,19 @@ class _Call:
     def _got(self, parts: list[bytes], answer: Answer) -> Got:
         if not answer.complete:
             raise LaneError("truncated", f"lane {self.lane.name} broke off its answer")
+        self._speak()
         return Got(self.lane.name, self.why, parts, answer, self.released)
+
+    def _speak(self) -> None:
+        """From here on this call answers, unless another does already: then nothing of it goes any further."""
+        self.begun = True
+        if self.race is not None and not self.race.says(hedge=self.why == "hedge"):
+            raise LaneError("cancelled", f"another lane was quicker than {self.lane.name}")
+
+    @property
+    def worst(self) -> float | None:
+        """The most that the call can cost; None where its price is unknown."""
+        return self.lane.cost(self.signals.tokens, self.cap or self.request.max_output or DEFAULT_OUTPUT)
 
     async def _release(self, kept: list[bytes]) -> None:
         if not self.run.client.started:
@@ -313,10 +325,9 @@ class _Call:
 
     def skipped(self, error: LaneError) -> None:
         """Record that the lane was not called."""
-        now = self.run.ms()
-        self.run.attempts.append(
-            Attempt(lane=self.lane.name, why=self.why, result=error.code, started_ms=self.started_ms, ended_ms=now,
-                    skipped=True)
+        self._keep(
+            Attempt(lane=self.lane.name, why=self.why, result=error.code, started_ms=self.started_ms,
+                    ended_ms=self.run.ms(), skipped=True)
         )  # fmt: skip
 
     def answered(self, answer: Answer) -> None:
@@ -329,8 +340,7 @@ class _Call:
 
     def failed(self, error: LaneError) -> None:
         """Record the failure; where the lane may have worked all the same, count the worst case."""
-        output = self.cap or self.request.max_output or DEFAULT_OUTPUT
-        cost = self.lane.cost(self.signals.tokens, output) if error.code in MAY_HAVE_WORKED else None
+        cost = self.worst if error.code in MAY_HAVE_WORKED else None
         self.run.spent += cost or 0.0
         self._note(error.code, cost=cost)
 
@@ -338,9 +348,13 @@ class _Call:
         self, result: str, *, tokens_in: int | None = None, tokens_out: int | None = None,
         cost: float | None = None, model: str | None = None, verdict: Verdict | None = None,
     ) -> None:  # fmt: skip
-        self.run.attempts.append(
+        self._keep(
             Attempt(lane=self.lane.name, why=self.why, result=result, started_ms=self.started_ms,
                     ended_ms=self.run.ms(), first_byte_ms=self.first_byte_ms, model=model,
                     other_than=None if model is None or self.lane.answers_as(model) else self.lane.model,
                     tokens_in=tokens_in, tokens_out=tokens_out, cost=cost, verdict=verdict)
         )  # fmt: skip
+
+    def _keep(self, attempt: Attempt) -> None:
+        """Attempts stand in the order of their intents, also where two calls ran side by side."""
+        bisect.insort(self.run.attempts, attempt, key=lambda kept: kept.started_ms)

@@ -38,7 +38,7 @@ class Slots:
         if not self._waiting and self._free(now):
             self._hold(now)
             return True
-        if self._soonest() > now + patience:
+        if patience <= 0 or self._soonest() > now + patience:
             return False
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)

@@ -25,7 +25,7 @@ __all__ = ["LONGEST_WAIT", "RETRY_SHARE", "Flow", "Passage", "Traffic"]
 LONGEST_WAIT = 600.0
 """The most seconds for which a lane's Retry-After is believed."""
 RETRY_SHARE = 0.1
-"""Retries that each call of a lane earns; every ten seconds earn one more."""
+"""Retries and hedges that each call of a lane earns; every ten seconds earn one more."""
 _RETRIES_SAVED = 3.0
 _RETRIES_A_SECOND = 0.1
 _REMEMBERED = 256
@@ -39,7 +39,8 @@ _log = logging.getLogger("laneway")
 class Flow:
     """One lane's traffic. `calls` and `skips` count by result; `failures` are (time, code), newest last.
 
-    `seconds` are how long the latest answers took, `spent` how long all did.
+    `seconds` are how long the latest answers took, `spent` how long all did. `hedges` are the calls that others got as
+    this lane was slow.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Flow:
     calls: Counter[str] = field(default_factory=Counter)
     skips: Counter[str] = field(default_factory=Counter)
     retries: int = 0
+    hedges: int = 0
     spent: float = 0.0
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     failures: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=10))
@@ -90,12 +92,21 @@ class Flow:
 
     def may_retry(self) -> bool:
         """Take one retry from the budget, if there is one."""
+        taken = self.may_hedge()
+        self.retries += taken
+        return taken
+
+    def may_hedge(self) -> bool:
+        """Take one more call from the same budget: of the next lane, while this one is slow."""
         self._save(self.clock(), 0.0)
         if self._saved < 1.0:
             return False
         self._saved -= 1.0
-        self.retries += 1
         return True
+
+    def unhedged(self) -> None:
+        """Give back what no call was made of."""
+        self._save(self.clock(), 1.0)
 
     def _save(self, now: float, earned: float) -> None:
         trickle = (now - self._saved_at) * _RETRIES_A_SECOND if self._saved_at else 0.0

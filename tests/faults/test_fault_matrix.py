@@ -24,6 +24,7 @@ from laneway.lane import Lane
 from laneway.policy import Policy
 from laneway.providers.scripted import FAULTS, Seen
 from laneway.request import Request
+from laneway.run import Run
 from laneway.signals import Ask, Signals
 
 
@@ -91,7 +92,7 @@ def test_a_late_end_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A last attempt that gets a quarter of a second more than the deadline is told as late."""
     until = serve._until
 
-    def later(run: serve.Run, share: float) -> float | None:
+    def later(run: Run, share: float) -> float | None:
         at = until(run, share)
         return at + 0.25 if at is not None and share == 1 else at
 

@@ -36,6 +36,7 @@ from laneway.proof.verify import Report, verify
 from laneway.repair.edits import applied
 from laneway.repair.mended import repaired
 from laneway.request import Request
+from laneway.run import Run
 from laneway.signals import Ask, Signals
 from laneway.wire import openai
 
@@ -272,7 +273,7 @@ DECIDES: dict[str, Callable[[Policy, Ask, Signals, Facts], Decision]] = {
 }
 
 
-def serves_all(run: serve.Run, lanes: object, *rest: object) -> object:
+def serves_all(run: Run, lanes: object, *rest: object) -> object:
     """A loop that goes on to every lane there is."""
     return serve.serve(run, run.policy.strength, *rest)  # type: ignore[arg-type]
 

@@ -293,6 +293,7 @@ SAME = {
     "no lane is open to": {"class-forgotten", "class-stranded"},
     "may use": {"raising-adds-lane"},
     "leaves no time": {"deadlines"},
+    "has no second lane": {"dead-hedge"},
     "affords none": {"ceiling-unmeetable"},
 }
 
@@ -301,7 +302,7 @@ SAME = {
 @settings(max_examples=300, deadline=None)
 def test_both_proofs_agree_on_the_properties(made: Policy, ceiling: float | None, total: float) -> None:
     """On generated policies, sound and not, each property that the first finds broken the second does, and no other."""
-    deadlines = {"interactive": Deadline(4, 60), "batch": Deadline(4, total)}
+    deadlines = {"interactive": Deadline(4, 60, 1), "batch": Deadline(4, total, 2)}
     work = {"chore": Workload(name="chore", ceiling=ceiling), "review": Workload(name="review", stakes="high")}
     policy = replace(made, deadlines=deadlines, workloads=work)
     ways, nobody = Ways(policy, TODAY), Witnesses(routes=(), fallbacks=(), reviews=(), limits=())

@@ -16,13 +16,15 @@ from tests.policies import FULL, changed
 
 from laneway.diff.changed import changed as said_differently
 from laneway.diff.compare import Access, Comparison, Report, compare
+from laneway.diff.telling import tell_change
 from laneway.policy import Grant, Policy, Ranking, Unlabelled, Waiver, Workload
 from laneway.policy_file import parse
 from laneway.proof.finding import values_of
 from laneway.proof.oracle import Enumeration, NotProved, Solver
 from laneway.proof.space import Cell, In, both, either
 
-PARTS = ("routes", "fallbacks", "gate", "grants", "limits", "lanes", "strength", "reviews", "unlabelled", "workloads")
+PARTS = ("routes", "fallbacks", "gate", "grants", "limits", "lanes", "strength", "reviews", "unlabelled", "workloads",
+         "deadlines")  # fmt: skip
 
 
 @st.composite
@@ -221,6 +223,19 @@ def test_a_floor_is_read_by_each_policy_for_itself() -> None:
     assert ("unlabelled.sensitivity", "internal", "confidential") in [
         (d.about, d.old, d.new) for d in silent.differences
     ]
+
+
+def test_another_hedge_is_another_plan() -> None:
+    """A second lane that is asked while all is well is told, for the requests that have one and for no others."""
+    (change,) = differ(("first_byte: 4s, total: 60s", "first_byte: 4s, total: 60s, hedge: 1s")).changes
+    assert change.flags == ()
+    assert (change.old.lanes, change.gained, change.lost) == (change.new.lanes, (), ())
+    _, told = tell_change(change, 1)
+    assert any(label == "after" and "the next lane too after 1 s without a word" in text for label, text in told)
+    assert any("deadlines.interactive: if home has not begun to answer" in text for _, text in told)
+    alone = ("first_byte: 4s, total: 60s", "first_byte: 4s, total: 60s, hedge: 1s")
+    text = re.sub(r"then: \[.*\]", "then: refuse", FULL)
+    assert compare(parse(text), parse(changed(*alone, text)), TODAY).changes == ()
 
 
 # New access

@@ -33,7 +33,7 @@ CONTRACT = {
 }  # fmt: skip
 STORY = CONTRACT | {"asked", "attempts", "verdict", "outcome", "code", "lane", "cost", "times"}
 PLAN = {
-    "first", "fallback", "on_failure", "escalate", "judge", "on_weak", "evidence", "first_byte", "total",
+    "first", "fallback", "on_failure", "escalate", "judge", "on_weak", "evidence", "first_byte", "total", "hedge",
     "output_caps",
 }  # fmt: skip
 SIGNALS = {
@@ -192,6 +192,8 @@ def test_headlines_say_what_was_decided() -> None:
     """A route names its lanes and what follows, a refusal and a hold their first reason."""
     line = headline(route("home", "shared", escalate=("premium",), total=60.0, first_byte=4.0), "EUR")
     assert line.startswith("Route to home, then shared if it fails; a weak answer goes to premium.")
+    hedged = headline(route("home", "shared", hedge=1.5), "EUR")
+    assert hedged.startswith("Route to home, then shared if it fails, or beside it after 1.5 s without a word.")
     assert "within 60 s (4 s to a stream's first byte)" in line
     assert "without a deadline" in headline(route("home"), "EUR")
     assert headline(decided(REFUSED), "EUR") == f"Refuse: {decided(REFUSED).reasons[0].effect}."

@@ -232,6 +232,17 @@ def test_a_deadline_counts_though_no_rule_tells_its_requests_apart() -> None:
     assert found["deadlines"].about == "deadlines.background"
 
 
+def test_a_hedge_has_a_second_lane_to_ask() -> None:
+    """One that no request could use is an error; one that some request can is not."""
+    hedge = ("total: 60s", "total: 60s, hedge: 1s")
+    assert "dead-hedge" not in findings(hedge)
+    alone = findings(hedge, ("then: [home, refuse]", "then: refuse"), ("then: [next, refuse]", "then: refuse"))
+    assert alone["dead-hedge"].severity == "error"
+    assert alone["dead-hedge"].about == "deadlines.interactive"
+    batch = findings(("deadlines: {", "deadlines: {batch: {hedge: 1m}, "))
+    assert "dead-hedge" not in batch
+
+
 def test_what_is_going_stale_is_warned_of() -> None:
     """An alias, a waiver about to end, a verification that ran out, a missing price."""
     found = findings(

@@ -66,6 +66,17 @@ def fallen_back(id: str, cause: str = "late") -> Recorded:
     return story(id, calls, [attempt("home", result=cause), attempt("premium", "fallback", verdict=Verdict("pass"))])
 
 
+def test_a_hedge_is_neither_a_fallback_nor_what_escalated() -> None:
+    """A weak answer escalates from the lane that gave it, be that the hedged lane or its hedge."""
+    calls = [intent("a", 1, "home", "first"), intent("a", 2, "rack", "hedge"), intent("a", 3, "premium", "escalation")]
+    for weak, lost in (("home", "rack"), ("rack", "home")):
+        why = {"home": "first", "rack": "hedge"}
+        made = [attempt(weak, why[weak], verdict=WEAK), attempt(lost, why[lost], "cancelled")]
+        found = review([story("a", calls, [*made, attempt("premium", "escalation", verdict=Verdict("pass"))])])
+        assert [(row.lane, row.cause) for row in found.escalated] == [(f"{weak} -> premium", "empty")]
+        assert found.fallbacks == []
+
+
 def test_an_empty_log_has_an_empty_review() -> None:
     """Without requests there is nothing to count."""
     assert tuple(review([])) == (0, {}, {}, [], [], [], [])

@@ -198,6 +198,8 @@ class _Second:
                 yield f"the ceiling of {name or 'unlabelled'} affords none of its lanes"
         for latency, deadline in policy.deadlines.items():
             of = self.ways.having("latency", latency)
+            if deadline.hedge is not None and not self.ways.goes_on(of):
+                yield f"the hedge of {latency} requests has no second lane"
             if deadline.first_byte is None or deadline.total is None:
                 continue
             lanes = [x for x in policy.lanes if self.ways.takes(of, "first", x) or self.ways.takes(of, "fallback", x)]

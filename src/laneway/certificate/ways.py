@@ -10,6 +10,7 @@ import datetime
 import math
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from itertools import permutations
 
 from laneway.certificate.cases import NO, YES, Cases, Part
 from laneway.certificate.form import HOPS, Hop
@@ -192,6 +193,11 @@ class Ways:
     def takes(self, of: Part, hop: Hop, lane: str) -> bool:
         """Whether one of these requests may reach the lane by the hop. Raises OutOfTime."""
         return any(self.can(of, way) for way in self._hops[hop][lane])
+
+    def goes_on(self, of: Part) -> bool:
+        """Whether one of these requests may begin at one lane and fall back to another. Raises OutOfTime."""
+        starts, falls = self._hops["first"], self._hops["fallback"]
+        return any(self.can(of, *starts[a], *falls[b]) for a, b in permutations(self.policy.lanes, 2))
 
 
 def within(ceiling: Value, limit: float) -> bool:

@@ -50,6 +50,9 @@ def _notes(lane: dict[str, Any]) -> Iterator[str]:
         yield lane["why"]
     if lane["other_model"]:
         yield f"answers as {lane['other_model']}, which is not the model that the policy names"
+    if lane["hedges"]:
+        times = "once" if lane["hedges"] == 1 else f"{lane['hedges']} times"
+        yield f"was slow to begin {times}, so that the next lane was asked too"
     if lane["retry_in"]:
         yield f"tried again in {lane['retry_in']:g} s"
     if lane["failures"]:

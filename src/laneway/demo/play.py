@@ -178,6 +178,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, policy: Path, scene: Sc
         "first": "",
         "retry": " failed, again ",
         "fallback": " failed > ",
+        "hedge": " slow > ",
         "escalation": " weak > ",
         "judge": " judged by ",
     }

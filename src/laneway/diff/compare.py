@@ -64,7 +64,8 @@ class Side:
         """All that counts: two sides with the same plan decide alike."""
         made = self.decision
         if isinstance(made, Route):
-            return self.review is not None, self.lanes, self.redo, made.judge, made.on_failure, made.on_weak
+            ends = made.judge, made.on_failure, made.on_weak, made.hedge
+            return self.review is not None, self.lanes, self.redo, *ends
         return (isinstance(made, Hold),)
 
 
@@ -201,6 +202,7 @@ class Comparison:
         ways[_Key("stops no more")] = both(old.stops, negation(new.stops))
         ways[_Key("order")] = both(tried, either(self._swapped("before")))
         ways[_Key("tail order")] = both(tried, either(self._swapped("after")))
+        ways[_Key("hedge")] = both(tried, self._hedges(), either((*old.tail.values(), *new.tail.values())))
         ways[_Key("weak")] = both(tried, self._weak())
         ways[_Key("marked")] = tried if _on_weak(old.policy) != _on_weak(new.policy) else FALSE
         return {key: formula for key, formula in ways.items() if formula is not FALSE}
@@ -216,6 +218,13 @@ class Comparison:
             if a is not b:
                 apart = either((both(a, negation(b)), both(b, negation(a))))
                 yield both(*(hop[name] for hop in hops for name in (u, v)), apart)
+
+    def _hedges(self) -> Formula:
+        """The requests of which the policies state another hedge."""
+        sides = (self.old, self.new)
+        stated = {d.hedge for side in sides for d in side.policy.deadlines.values()} | {None}
+        told = [[side.hedged(seconds) for side in sides] for seconds in stated]
+        return either(both(old, negation(new)) for old, new in told)
 
     def _weak(self) -> Formula:
         """The requests whose answers other lanes may redo or judge first, though the same lanes may."""

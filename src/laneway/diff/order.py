@@ -52,6 +52,11 @@ class Order:
         pairs = zip(self.policy.fallbacks, self.reach.falls, strict=True)
         return either(met for rule, met in pairs if rule.stop == "hold")
 
+    def hedged(self, seconds: float | None) -> Formula:
+        """The requests that ask a second lane after so long; None: that never do."""
+        stated = {latency: deadline.hedge for latency, deadline in self.policy.deadlines.items()}
+        return self.space.cell_in("latency", lambda latency: stated.get(str(latency)) == seconds)
+
     def before(self, u: str, v: str) -> Formula:
         """The requests whose route ranks `u` before `v`."""
         return self._kept(self._before, u, v, lambda: self._over(self._routes, u, v))

@@ -58,6 +58,8 @@ def _sides(old: Side, new: Side, lanes: tuple[str, ...]) -> Iterator[Part]:
         codes.add("weak")
     if _judge(old) != _judge(new):
         codes.add("judge")
+    if _hedge(old) != _hedge(new):
+        codes.add("hedge")
     used = {*old.lanes, *old.redo, *new.lanes, *new.redo}
     lanes = tuple(sorted(lanes, key=lambda lane: lane not in used))  # one that this very request meets comes first
     told: list[str] = []
@@ -82,7 +84,7 @@ def _plan(side: Side) -> str:
         return "held for a person" if isinstance(made, Hold) else "refused"
     lanes = [*made.lanes[:_LANES], *([f"{len(made.lanes) - _LANES} more"] if len(made.lanes) > _LANES else [])]
     held = "after approval: " if side.review is not None else ""
-    return f"{held}{', then '.join(lanes)}, then {_ENDS[made.on_failure]}{_weak(side)}{_judge(side)}"
+    return f"{held}{', then '.join(lanes)}, then {_ENDS[made.on_failure]}{_weak(side)}{_judge(side)}{_hedge(side)}"
 
 
 _ENDS = {"hold": "held for a person", "refuse": "refused", "marked": "marked as weak"}
@@ -101,6 +103,11 @@ def _weak(side: Side) -> str:
 def _judge(side: Side) -> str:
     judges = side.decision.judge if isinstance(side.decision, Route) else ()
     return f"; judged by {', else '.join(judges)}" if judges else ""
+
+
+def _hedge(side: Side) -> str:
+    seconds = side.decision.hedge if isinstance(side.decision, Route) else None
+    return "" if seconds is None else f"; the next lane too after {seconds:g} s without a word"
 
 
 def _reasons(side: Side, codes: set[str], lanes: tuple[str, ...]) -> Iterator[Reason]:

@@ -307,13 +307,12 @@ class _Writer:
 
     def deadlines(self) -> Section:
         rows = [
-            (latency, seconds(deadline.first_byte), seconds(deadline.total))
+            (latency, seconds(deadline.first_byte), seconds(deadline.total), _hedge(deadline.hedge))
             for latency, deadline in self.policy.deadlines.items()
         ]
-        lead = () if rows else ("None is set.",)
-        return Section(
-            "deadlines", "Deadlines", lead, table(("latency target", "to a stream's first byte", "in all"), rows)
-        )
+        lead = self.plain.hedges(self.policy.deadlines) if rows else ("None is set.",)
+        columns = ("latency target", "to a stream's first byte", "in all", "until a second lane is asked")
+        return Section("deadlines", "Deadlines", lead, table(columns, rows))
 
     def reviews(self) -> Section:
         rows = []
@@ -369,6 +368,10 @@ _TONES: dict[str, Tone] = {
     "first choice": "good", "fallback only": "next", "weak answers only": "weak", "judges only": "weak",
     "after approval": "wait", "not used": "idle", "never": "shut",
 }  # fmt: skip
+
+
+def _hedge(after: float | None) -> str:
+    return "never" if after is None else seconds(after)
 
 
 def _use(use: Use) -> Cell:

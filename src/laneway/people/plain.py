@@ -5,11 +5,11 @@ A reader compares the two. Pure; knows nothing of requests or of how the words a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from laneway.condition import All, Always, Any, Condition, Not, Test
 from laneway.lane import Lane, Zone, exact
-from laneway.policy import Detect, Gate, Must, Output, Policy, Ranking, Unlabelled, Workload
+from laneway.policy import Deadline, Detect, Gate, Must, Output, Policy, Ranking, Unlabelled, Workload
 from laneway.regions import DEVICE, SETS
 
 __all__ = ["Plain", "answers", "days", "listed", "places", "seconds"]
@@ -206,6 +206,15 @@ class Plain:
             return f"{weak} It {end[gate.weak_stop]}."
         lanes = self._ranked(gate.weak)
         return f"{weak} It is redone once by {lanes}, if that is stronger; else it {end[gate.weak_stop]}."
+
+    def hedges(self, deadlines: Mapping[str, Deadline]) -> tuple[str, ...]:
+        """What is done where a lane is slow to begin."""
+        return tuple(
+            f"Where a lane has not begun to answer an {latency} request after {seconds(deadline.hedge)}, the lane that "
+            "would follow its failure is asked too; the first to answer counts, and both may cost."
+            for latency, deadline in deadlines.items()
+            if deadline.hedge is not None
+        )
 
     def zone(self, zone: Zone) -> str:
         """What a lane must meet to be in the zone."""

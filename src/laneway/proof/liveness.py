@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import permutations
 
 from laneway.decide import affordable
 from laneway.policy import Limit, Policy, Ranking, Review, Rule
@@ -137,12 +138,13 @@ def _takes(rule: Rule, signals: Signals) -> bool:
 
 
 def bounded(subject: Subject) -> Iterator[Finding]:
-    """Each ceiling affords some lane, and each first-byte deadline leaves time for the lanes after it."""
+    """Each ceiling affords some lane, each first byte leaves time for the lanes after it, each hedge has one to ask."""
     policy = subject.policy
     stated = [(f"workloads.{w.name}", w.line, w.ceiling, w.name) for w in policy.workloads.values()]
     for about, line, ceiling, workload in (*stated, ("unlabelled", 0, policy.unlabelled.ceiling, None)):
         if ceiling is not None:
             yield from _affords(subject, about, line, ceiling, workload)
+    yield from _hedging(subject)
     for latency, deadline in policy.deadlines.items():
         if deadline.first_byte is None or deadline.total is None:
             continue
@@ -158,6 +160,19 @@ def bounded(subject: Subject) -> Iterator[Finding]:
                 message=f"{len(lanes)} lanes may be waited for in turn, {deadline.first_byte:g} s each, but the total "
                 f"is {deadline.total:g} s: the last ones never get their time",
                 remedy=f"a total of {deadline.first_byte * len(lanes):g} s or more, or a shorter first_byte",
+            )  # fmt: skip
+
+
+def _hedging(subject: Subject) -> Iterator[Finding]:
+    """A hedge asks the lane that would follow a failure, so that some request must have one."""
+    first, fallback = subject.reach.first, subject.reach.fallback
+    after = either(both(first[a], fallback[b]) for a, b in permutations(subject.policy.lanes, 2))
+    for latency, deadline in subject.policy.deadlines.items():
+        if deadline.hedge is not None and subject.empty(subject.space.having("latency", latency), after):
+            yield Finding(
+                code="dead-hedge", about=f"deadlines.{latency}", line=0,
+                message="no such request has a second lane, so that its hedge asks nobody",
+                remedy="name another lane in a fallback, or delete `hedge`",
             )  # fmt: skip
 
 

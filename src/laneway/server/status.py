@@ -43,6 +43,7 @@ def _lane(flow: Flow, closed: str | None, other: str) -> dict[str, object]:
         "lane": flow.name, "state": _state(flow, closed), "why": closed or "", "retry_in": round(flow.wait(), 1),
         "in_flight": flow.slots.held, "waiting": flow.slots.waiting, "concurrency": limits.concurrency,
         "rpm": limits.rpm, "calls": dict(flow.calls), "skips": dict(flow.skips), "retries": flow.retries,
+        "hedges": flow.hedges,
         "failures": failures, "p50": _share(took, 0.5), "p95": _share(took, 0.95),
         "other_model": other,
     }  # fmt: skip
@@ -81,6 +82,8 @@ def metrics(active: Active, traffic: Traffic, *, in_flight: int, shed: int, log_
         _family("lane_skips_total", "counter", "Calls not made, as the lane was left alone or busy.", counted("skips")),
         _family("lane_retries_total", "counter", "Calls of the lane that were a retry.",
                 (((("lane", flow.name),), flow.retries) for flow, _ in flows)),
+        _family("lane_hedges_total", "counter", "Calls of other lanes, as this one was slow to begin.",
+                (((("lane", flow.name),), flow.hedges) for flow, _ in flows)),
         _family("lane_answer_seconds_total", "counter", "Time that the lane took for its answers.",
                 (((("lane", flow.name),), flow.spent) for flow, _ in flows)),
     )  # fmt: skip

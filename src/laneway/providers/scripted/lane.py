@@ -22,7 +22,8 @@ class ScriptedLane:
 
     `fault` may be switched at any time, or be told of each request by what was seen of it. `seconds` is how long
     `slow-first-byte` waits, `drip` between two bytes, and `endless-slow` between its events; `retry_after` goes with
-    `429`. `arrived` and `left` are set by each request and each hang-up in mid-answer.
+    `429`. Whatever its fault, it says nothing for `wait` seconds. `arrived` and `left` are set by each request and each
+    hang-up in mid-answer.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class ScriptedLane:
         self.answer = answer
         self.fault: Fault | Callable[[Seen], Fault | None] | None = None
         self.seconds = 0.05
+        self.wait = 0.0
         self.retry_after = "1"
         self.seen: list[Seen] = []
         self.requests = 0
@@ -112,6 +114,8 @@ class ScriptedLane:
 
     async def _chat(self, line: Line, seen: Seen, fault: Fault | None) -> None:
         answer = self.answer(seen.body) if callable(self.answer) else self.answer
+        if self.wait:
+            await line.pause(self.wait)
         if fault == "hang":
             await line.pause(None)
         elif fault == "slow-first-byte":

@@ -1,0 +1,98 @@
+"""run: one request on its way, what it has been answered so far, and where its answer goes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from laneway.answer import Answer
+from laneway.decision import Route
+from laneway.policy import Policy
+from laneway.providers import Provider
+from laneway.record import Attempt, Opening, Why
+from laneway.request import Request
+from laneway.signals import Signals
+from laneway.traffic import Traffic
+
+__all__ = ["Client", "Got", "Run"]
+
+_SAYS: dict[Why, str] = {"escalation": "weak", "hedge": "hedge"}  # The reason's code, by why a lane was called.
+
+
+class Client(Protocol):
+    """Where an answer goes."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the first byte of a response was sent."""
+
+    async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
+        """Send status 200 and the headers."""
+
+    async def write(self, data: bytes) -> None:
+        """Send part of a stream's body."""
+
+
+class Got(NamedTuple):
+    """An answer: `parts` are what is left to send; the rest is with the client already if `released`."""
+
+    lane: str
+    why: Why
+    parts: list[bytes]
+    answer: Answer
+    released: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One request on its way. Times are seconds of the monotonic clock; `intents` are those on disk."""
+
+    id: str
+    policy: Policy
+    request: Request
+    opening: Opening
+    signals: Signals
+    route: Route
+    client: Client
+    provider: Provider
+    traffic: Traffic
+    started: float
+    deadline: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    intents: int = 0
+    spent: float = 0.0
+    ended: bool = False
+    live: bool = False
+
+    @property
+    def failed(self) -> list[str]:
+        """The lanes whose turn is over: not those that a quicker one cut off, or that only a hedge found shut."""
+        over = (a for a in self.attempts if a.result != "cancelled" and not (a.skipped and a.why == "hedge"))
+        return [attempt.lane for attempt in over]
+
+    def called(self, lane: str) -> int:
+        """How often the lane was called."""
+        return sum(a.lane == lane and not a.skipped for a in self.attempts)
+
+    def ms(self) -> float:
+        """Milliseconds since the request arrived."""
+        return round((time.monotonic() - self.started) * 1000, 3)
+
+    def headers(self, lane: str, called: Why, verdict: str | None = None) -> dict[str, str]:
+        """The answer's `Laneway-*` headers; `called` is why the lane that answered was called."""
+        first = lane == self.route.lanes[0]
+        code = _SAYS.get(called, "route" if first else "fallback")
+        why = next((r for r in self.route.reasons if r.code == code), self.route.reasons[0])
+        reason = " ".join(f"{why.rule}: {why.says or why.effect}".split()).encode("ascii", "replace").decode()[:300]
+        made = {
+            "laneway-decision": self.id,
+            "laneway-lane": lane,
+            "laneway-reason": reason,
+            "laneway-evidence": "met" if lane in self.route.met else "waived",
+        }
+        if self.signals.ceiling is not None and lane in self.route.caps:
+            made["laneway-output-cap"] = str(self.route.caps[lane])
+        if verdict is not None:
+            made["laneway-verdict"] = verdict
+        return made
