@@ -138,7 +138,7 @@ gate:
   weak: [strongest, hold]
 
 deadlines:
-  interactive: {first_byte: 4s, total: 60s}
+  interactive: {first_byte: 4s, hedge: 1s, total: 60s}
   background: {total: 10m}
   batch: {total: 24h}
 

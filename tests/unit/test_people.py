@@ -148,6 +148,8 @@ def test_every_sentence_of_the_policy_stands_in_the_document() -> None:
         ("must", "must[0]", "Never: a request where the data is confidential or more sensitive reaches a lane that does not run wholly within the EEA and whose kind is not local or private."),
         ("evidence", "gate.waiver[1]", "Waives the evidence of bench for chat."),
         ("deadlines", "interactive", "4 seconds"),
+        ("deadlines", "interactive", "1 second"),
+        ("deadlines", "batch", "never"),
         ("abroad", "premium", "EU-US Data Privacy Framework (DPF)"),
     ],
 )  # fmt: skip

@@ -147,7 +147,7 @@ def test_deadlines_defaults_and_detection_arrive() -> None:
     """Deadlines are seconds, workload floors stay unset where unsaid, and detection names a class for the rest."""
     policy = full()
     assert policy.deadlines == {
-        "interactive": Deadline(4, 60), "background": Deadline(None, 600), "batch": Deadline(None, 86400),
+        "interactive": Deadline(4, 60, 1), "background": Deadline(None, 600), "batch": Deadline(None, 86400),
     }  # fmt: skip
     assert policy.unlabelled.ceiling == 5
     assert policy.workloads["chat"].stakes is None
@@ -210,11 +210,11 @@ BAD = [
     ("score: 0.85", "score: 85%", "85%", "expected a plain number such as 12 or 0.40, not `85%`"),
     ("score: 0.85", "score: 85", "{score: 85", "`score` is in 0..1"),
     ("rpm: 600", "rpm: 6.5", "6.5", "expected a whole number, not `6.5`"),
-    ("first_byte: 4s", "first_byte: 4", "4, total", "expected a duration"),
-    ("first_byte: 4s", "first_byte: 0s", "0s, total", "no lane can answer within `0s`; leave it out for no deadline"),
-    ("first_byte: 4s", "first_byte: 4s, hedge: 4s", "4s, total", "a `hedge` after 4 s comes too late: the lane before it is given up after 4 s"),
+    ("first_byte: 4s", "first_byte: 4", "4, hedge", "expected a duration"),
+    ("first_byte: 4s", "first_byte: 0s", "0s, hedge", "no lane can answer within `0s`; leave it out for no deadline"),
+    ("hedge: 1s", "hedge: 4s", "4s, total", "a `hedge` after 4 s comes too late: the lane before it is given up after 4 s"),
     ("background: {total: 10m}", "background: {total: 10m, hedge: 11m}", "11m", "given up after 600 s; make it shorter"),
-    ("first_byte: 4s", "first_byte: 4s, hedge: 0s", "0s, total", "no lane can answer within `0s`"),
+    ("hedge: 1s", "hedge: 0s", "0s, total", "no lane can answer within `0s`"),
     ("total: 60s", "total: 0.0m", "0.0m", "no lane can answer within `0.0m`"),
     ("price: 0\n", "price: free\n", "free", "expected a plain number"),
     ("price: 0\n", "price: {}\n", "{}", "a price needs at least one of input, output, cached_input"),
