@@ -41,6 +41,7 @@ __all__ = ["MAY_HAVE_WORKED", "consult", "estimated_output", "serve"]
 _GRACE_SECONDS = 0.05
 _SLOT_SECONDS, _SLOT_SHARE = 5.0, 0.25  # The longest wait for a slot, and its part of the time that is left.
 _REFUSED = Answer(refusal=True, finish="content_filter", complete=True)
+_BEHIND_SECONDS = 0.25  # A reader that takes its time is no reader who took nothing: a lane may flood.
 _BYTES_A_TOKEN = 3  # Rather too few, as for the input.
 MAY_HAVE_WORKED = frozenset({
     "late", "broken", "truncated", "disconnected", "error-event", "cancelled", "garbage", "too-large",
@@ -240,7 +241,8 @@ class _Call:
         self.run, self.lane, self.why, self.request, self.signals, self.cap = run, lane, why, request, signals, cap
         self.race, self.started_ms = race, run.ms()
         self.first_byte_ms: float | None = None
-        self.begun = self.released = self.writing = False
+        self.begun = self.released = False
+        self.writing: float | None = None  # since when the client has not taken what it is given
         self.passage: Passage
 
     async def whole(self, body: bytes) -> Got:
@@ -313,13 +315,14 @@ class _Call:
             await self.run.client.begin(self.run.headers(self.lane.name, self.why), stream=True)
         data = b"".join(kept)
         kept.clear()
-        self.released = self.run.live = self.writing = True
+        self.released = self.run.live = True
+        self.writing = time.monotonic()
         await self.run.client.write(data)
-        self.writing = False
+        self.writing = None
 
     def late(self) -> LaneError:
         """Whose fault it is that the time is over: the lane's, or that of a client who does not read."""
-        if self.writing:
+        if self.writing is not None and time.monotonic() - self.writing > _BEHIND_SECONDS:
             return LaneError("slow-reader", "the client reads too slowly for its deadline", cause="late", sent=True)
         return LaneError("late", f"lane {self.lane.name} did not answer in time", cause="late", sent=self.released)
 

@@ -98,6 +98,22 @@ def test_a_reader_too_slow_for_its_deadline_is_ended_and_recorded(tmp_path: Path
     run(test)
 
 
+def test_a_reader_a_moment_behind_a_lane_that_floods_gets_its_end(tmp_path: Path) -> None:
+    """At the deadline it is waited for, as it always is: that is the lane's doing, and the stream ends with the error."""
+
+    async def test() -> None:
+        async with bench(tmp_path, total="1.5s", first_byte="0.7s") as b:
+            b.premium.fault, tail = "endless", b""
+            async with b.session.post(f"{b.url}/chat/completions", json=live() | {"stream": True}) as response:
+                async for piece in response.content.iter_chunked(65_536):
+                    tail = (tail + piece)[-2000:]
+                    await asyncio.sleep(0.004)
+            assert b'"code":"lanes_failed"' in tail
+            assert [attempt.result for attempt in attempts(b)] == ["late"]
+
+    run(test)
+
+
 def test_a_reader_that_takes_nothing_is_hung_up_on_without_a_deadline_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
