@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
-from tests.faults.cells import WRONG, Cell, every, sample
-from tests.faults.matrix import ALLOWED, TOTAL, Ended, Ran, matrix, spread
+from tests.faults.cells import SLOW, WRONG, Cell, every, hedged, sample
+from tests.faults.matrix import ALLOWED, HEDGE, TOTAL, Ended, Ran, matrix, spread
 
 PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
 
@@ -45,6 +45,11 @@ def figures(ran: Ran, minutes: float, at_once: int) -> Iterator[tuple[str, str]]
     )
     yield f"later than {ALLOWED * 1000:.0f} ms", f"{sum(e.late > ALLOWED for e in overdue)}"
     yield "times the event loop was held up, and for how long, ms", f"{len(ran.lags):,}: {spread(ran.lags)}"
+    if ran.hedges:
+        yield (
+            "calls beside a slow lane, by how they ended",
+            ", ".join(f"{n:,} {how}" for how, n in ran.hedges.most_common()),
+        )
     yield "whole run", f"{minutes:.1f} min, load average {os.getloadavg()[1]:.1f}"
 
 
@@ -78,6 +83,14 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def run(cells: list[Cell], at_once: int, *, hedges: bool = False) -> tuple[Ran, float]:
+    """The cells, run, and the minutes that it took."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="laneway-matrix-") as name:
+        ran = uvloop.run(matrix(Path(name), cells, at_once=at_once, hedged=hedges))
+    return ran, (time.monotonic() - began) / 60
+
+
 def main() -> int:
     """Run, print, and write if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fault_matrix", description=__doc__)
@@ -85,22 +98,22 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=32)
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name}")
     options = parser.parse_args()
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="laneway-matrix-") as name:
-        cells = sample() if options.sample else every()
-        ran = uvloop.run(matrix(Path(name), cells, at_once=options.at_once))
-    minutes = (time.monotonic() - began) / 60
+    cells = sample() if options.sample else list(every())
+    runs = [run(cells, options.at_once), run(list(hedged(cells)), options.at_once, hedges=True)]
     faults = ("fault", "first lane has it: whole", "stream", "both have it: whole", "stream")
-    text = table(("what", "figure"), figures(ran, minutes, options.at_once))
+    text, beside = (table(("what", "figure"), figures(*each, options.at_once)) for each in runs)
     if not options.sample:
-        text += f"\n{table(faults, by_fault(ran))}"
+        text += f"\n{table(faults, by_fault(runs[0][0]))}"
+    text += f"\nWith a policy that hedges after {HEDGE:g} s, the cells whose first lane has one of: "
+    text += f"{', '.join(f'`{fault}`' for fault in SLOW)}.\n\n{beside}"
     print(text)
     if options.write:
         page = PAGE.read_text("utf-8")
         marks = "(<!-- matrix -->\n).*(<!-- end of matrix -->)"
         PAGE.write_text(re.sub(marks, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, flags=re.S), "utf-8")
-    print("\n".join(ran.wrong()[:20]), file=sys.stderr)
-    return int(bool(ran.wrong() or ran.outside.secret or ran.outside.keys))
+    wrong = [why for ran, _ in runs for why in ran.wrong()]
+    print("\n".join(wrong[:20]), file=sys.stderr)
+    return int(bool(wrong) or any(ran.outside.secret or ran.outside.keys for ran, _ in runs))
 
 
 if __name__ == "__main__":

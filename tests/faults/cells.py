@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +16,20 @@ import msgspec
 
 from laneway.providers.scripted import FAULTS, Fault, Seen
 
-__all__ = ["ADDRESSES", "ASKS", "CANARY", "LABELS", "WRONG", "Cell", "Sent", "every", "faulty", "sample"]
+__all__ = [
+    "ADDRESSES",
+    "ASKS",
+    "CANARY",
+    "LABELS",
+    "SLOW",
+    "WRONG",
+    "Cell",
+    "Sent",
+    "every",
+    "faulty",
+    "hedged",
+    "sample",
+]
 
 LABELS = ("header", "workload", "identifier", "public")
 """How a request says that it is restricted, and the one that is not."""
@@ -27,6 +40,9 @@ ADDRESSES = ("closed-port", "no-tls", "bad-certificate")
 # An answer that nobody asked for spoils what others get over the same connection, so it has a test of its own.
 WRONG = ("none", *(fault for fault in FAULTS if fault != "answers-twice"), *ADDRESSES)
 """What may be wrong with a lane."""
+
+SLOW = ("none", "400", "429", "hang", "slow-first-byte", "drip", "endless-slow", "refusal")
+"""Faults of a first lane, most of them slow, under which a policy that hedges is tried."""
 
 ASKS = ("auto", "lane/nordic", "lane/premium", "hostile")
 CANARY = re.compile(rb"canary-(\d+)-(secret|open)")
@@ -157,6 +173,11 @@ def every() -> Iterator[Cell]:
     """All cells: every class by every fault of either lane, as a stream and whole, asked in every way."""
     product = itertools.product(LABELS, WRONG, WRONG, (False, True), ASKS)
     return (Cell(number, *parts) for number, parts in enumerate(product))
+
+
+def hedged(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """Those of the cells in which a second lane may be asked beside the first, or has no need to be."""
+    return (cell for cell in cells if cell.first in SLOW and not cell.ask.startswith("lane/"))
 
 
 def sample(asks: tuple[str, ...] = ASKS, *, step: int = 1) -> list[Cell]:

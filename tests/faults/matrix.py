@@ -33,10 +33,13 @@ from laneway.record import Entry, Outcome
 from laneway.server.api import Api
 from laneway.store import Log, Reader
 
-__all__ = ["ALLOWED", "POLICY", "TOTAL", "Ended", "Outside", "Ran", "matrix", "spread"]
+__all__ = ["ALLOWED", "HEDGE", "POLICY", "TOTAL", "Ended", "Outside", "Ran", "matrix", "spread"]
 
 TOTAL = 1.0
 """The deadline of every cell, in seconds."""
+
+HEDGE = 0.1
+"""How long a lane may be silent where the policy hedges, in seconds."""
 
 ALLOWED = 0.1
 """How much later than its deadline a cell may end, in seconds, beside what loop and disk took; see `Ended.late`."""
@@ -139,6 +142,12 @@ class Ran:
                 yield f"the record says {record.status} by {record.lane}, the client {ended.code or ended.lane}"
 
     @property
+    def hedges(self) -> Counter[str]:
+        """How the calls beside a slow lane ended, and those that could not be made."""
+        made = (a for record in self.records.values() if record is not None for a in record.attempts)
+        return Counter(f"not made, {a.result}" if a.skipped else a.result for a in made if a.why == "hedge")
+
+    @property
     def codes(self) -> Counter[str]:
         """How often each end came."""
         return Counter(ended.code or f"answered by {ended.lane}" for ended in self.ended)
@@ -204,6 +213,7 @@ class _World:
     waits: defaultdict[str, list[tuple[float, float]]]
     sites: dict[tuple[str, str], str] = field(default_factory=dict)
     logs: list[Path] = field(default_factory=list)
+    hedge: str = ""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     epoch: float = field(default_factory=lambda: time.time() - time.monotonic())
 
@@ -215,7 +225,9 @@ class _World:
                 self.logs.append(log)
                 addresses = {"@home": self.urls["home", first], "@nordic": self.urls["nordic", second]}
                 url = await self.stack.enter_async_context(
-                    _server(addresses | {"@premium": self.premium.url}, log, self.waits)
+                    _server(
+                        addresses | {"@premium": self.premium.url, "total:": f"{self.hedge}total:"}, log, self.waits
+                    )
                 )
                 self.sites[first, second] = f"{url}/chat/completions"
         return self.sites[first, second]
@@ -340,9 +352,10 @@ def seen(requests: Iterable[Seen]) -> Outside:
     return Outside(len(whole), sum(map(len, whole)), secret, keys)
 
 
-async def matrix(directory: Path, cells: Iterable[Cell], *, at_once: int = 16) -> Ran:
-    """Run the cells, so many at a time."""
+async def matrix(directory: Path, cells: Iterable[Cell], *, at_once: int = 16, hedged: bool = False) -> Ran:
+    """Run the cells, so many at a time; `hedged` where the policy asks a second lane after `HEDGE` seconds."""
     async with _world(directory) as world:
+        world.hedge = f"hedge: {HEDGE:g}s, " if hedged else ""
         waiting, ended = iter(cells), list[Ended]()
 
         async def work() -> None:

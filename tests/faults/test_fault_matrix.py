@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import uvloop
-from tests.faults.cells import ASKS, HOSTILE, LABELS, WRONG, Cell, every, faulty, sample
+from tests.faults.cells import ASKS, HOSTILE, LABELS, WRONG, Cell, every, faulty, hedged, sample
 from tests.faults.matrix import Ran, matrix
 
 from laneway import gateway, serve
@@ -61,6 +61,15 @@ def test_every_cell_ends_in_time_and_tells_nothing_outside(tmp_path: Path) -> No
     assert found.outside.keys == 0
     assert found.outside.requests > 50  # what is public does arrive there, so that the capture is no dead one
     assert {"answered by home", "answered by nordic", "answered by premium", "lanes_failed"} <= set(found.codes)
+
+
+def test_hedging_keeps_the_wall_and_the_deadline(tmp_path: Path) -> None:
+    """With a policy that asks a second lane beside a slow one, too: each cell ends in time, and nothing gets outside."""
+    cells = list(hedged(sample(("auto", "hostile"))))
+    found = uvloop.run(matrix(tmp_path, cells, hedged=True))
+    assert (found.wrong(), found.outside.secret, found.outside.keys) == ([], (), 0)
+    assert found.hedges["answered"] > 3
+    assert found.outside.requests > 5
 
 
 def test_without_a_wall_the_guard_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

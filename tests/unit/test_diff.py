@@ -234,8 +234,8 @@ def test_another_hedge_is_another_plan() -> None:
     _, told = tell_change(change, 1)
     assert any(label == "after" and "the next lane too after 1 s without a word" in text for label, text in told)
     assert any("deadlines.interactive: if home has not begun to answer" in text for _, text in told)
-    alone = [re.sub(r"then: \[.*\]", "then: refuse", text) for text in (without, FULL)]
-    assert compare(*map(parse, alone), TODAY).changes == ()
+    old, new = (parse(re.sub(r"then: \[.*\]", "then: refuse", text)) for text in (without, FULL))
+    assert compare(old, new, TODAY).changes == ()
 
 
 # New access
