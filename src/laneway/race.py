@@ -37,6 +37,7 @@ class Race:
         What the first says is final, also that it will not answer. A hedge that fails, or declines, leaves the first
         its time. Whoever calls this cancels what still runs afterwards.
         """
+        await asyncio.sleep(0)  # a task that is cancelled before it has begun would give nothing back
         running: set[asyncio.Future[Any]] = {first, hedge}
         while running and not self._hedge_said.done():
             await asyncio.wait({self._hedge_said, *running}, return_when=asyncio.FIRST_COMPLETED)

@@ -176,6 +176,8 @@ async def _called(call: _Call, share: float) -> Got:
     body = openai.outgoing(call.request, model=call.lane.model, max_output=call.cap)
     try:
         async with asyncio.timeout_at(_until(run, share)):
+            if call.race is not None and call.race.won(hedge=call.why != "hedge"):
+                raise LaneError("cancelled", "the lane before it answered while this call was put on record")
             got = await (call.stream(body) if call.request.stream else call.whole(body))
     except TimeoutError:
         late = call.late()

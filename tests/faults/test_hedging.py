@@ -17,6 +17,7 @@ from laneway.gateway import Active
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import Fault, Scripted
+from laneway.record import Entry, Intent
 from laneway.server.status import lanes, metrics
 from laneway.traffic import RETRY_SHARE
 
@@ -196,6 +197,31 @@ def test_a_weak_first_answer_may_go_to_the_lane_that_was_cut_off(tmp_path: Path)
             home = attempts(b)[0]
             assert home.verdict is not None
             assert home.verdict.failed == ("empty",)
+
+    run(test)
+
+
+@BOTH
+def test_a_first_that_answers_while_the_hedge_is_put_on_record_wins(
+    tmp_path: Path, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intent stands, the call is not made, and nothing of it is left behind."""
+
+    async def test() -> None:
+        async with bench(tmp_path, total=HEDGED) as b:
+            append, b.home.wait = b.gateway.log.append, 0.3
+
+            async def slowly(*entries: Entry) -> None:
+                if any(isinstance(entry, Intent) and entry.why == "hedge" for entry in entries):
+                    await asyncio.sleep(0.6)
+                await append(*entries)
+
+            monkeypatch.setattr(b.gateway.log, "append", slowly)
+            assert lane_of(await b.ask(stream=stream)) == "home"
+            assert hops(b) == [("home", "first", "answered"), ("premium", "hedge", "cancelled")]
+            assert len(b.story().intents) == 2
+            assert b.premium.requests == 0
+            assert b.gateway.traffic.of(b.gateway.active.policy.lanes["premium"]).slots.held == 0
 
     run(test)
 
