@@ -10,6 +10,7 @@ them streams. Exits with 1 if anything is missing, or with `--early` if nothing 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import sys
@@ -37,16 +38,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--early", action="store_true", help="a server that answers before the commit")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further life after so long")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="laneway-kills-") as name:
         directory, began = Path(name), time.monotonic()
         probe = fsync_ms(directory)
-        ledger = killed(directory, options.kills, serve=EARLY if options.early else SERVE)
+        serve = EARLY if options.early else SERVE
+        ledger = killed(directory, options.kills, serve=serve, seconds=options.minutes * 60)
         found = settled(directory / "laneway.db", ledger)
         size = (directory / "laneway.db").stat().st_size
     starts = sorted(ledger.starts)
     rows: dict[str, object] = {
-        "kills": options.kills,
+        "kills": len(ledger.starts) - 1,
         "answers that the client got whole": f"{len(ledger.answered):,}, of them {found.streams:,} streams",
         "answered but not on record as answered": len(found.lost),
         "streams whose head the client had when the kill came": f"{found.cut:,}",

@@ -5,7 +5,9 @@ The client, which nobody kills, keeps the ids: `begun` where an answer's head ar
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -103,12 +105,18 @@ class Settled(NamedTuple):
     whole: bool
 
 
-def killed(directory: Path, kills: int, *, serve: str = SERVE, answers: int = CONCURRENT * 3) -> Ledger:
-    """`kills` lives of one server over one log, each ended by SIGKILL once its client has `answers` answers."""
+def killed(
+    directory: Path, kills: int, *, serve: str = SERVE, answers: int = CONCURRENT * 3, seconds: float = math.inf
+) -> Ledger:
+    """`kills` lives of one server over one log, each ended by SIGKILL once its client has `answers` answers.
+
+    No life begins after so many seconds; how many there were is one less than the starts.
+    """
+    end = time.monotonic() + seconds
     ledger, policy = Ledger(), directory / "laneway.yaml"
     with _lane() as home, _process("-c", _CLIENT, str(CONCURRENT)) as client:
         policy.write_text(policy_text(home, home, first_byte="30s", total="60s"))
-        for life in range(kills):
+        for life in itertools.takewhile(lambda _: time.monotonic() < end, range(kills)):
             with _process("-c", serve, *_arguments(policy)) as server:
                 _tell(client, f"{_ready(server, ledger)}/chat/completions")
                 # Not always at the same moment: now and then among the first ones.
