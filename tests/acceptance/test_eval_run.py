@@ -6,15 +6,18 @@ import asyncio
 import re
 import signal
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from tests.evals import Case, Row, case, ended, rows
 from tests.harness import run
 
+from laneway.cli import main
 from laneway.evidence.results import Results
 from laneway.providers.scripted import Fault, Scripted, ScriptedLane, Seen
 
@@ -568,5 +571,44 @@ def test_a_damaged_ledger_is_told_before_anything_is_paid_for(tmp_path: Path) ->
             assert stopped.code == 1
             assert "evidence.jsonl:1: this is no entry of a ledger" in " ".join(stopped.err.split())
             assert it.home.requests == it.premium.requests == 0
+
+    run(whole)
+
+
+def test_evidence_opens_a_lane_that_nobody_waived(tmp_path: Path) -> None:
+    """A lane without a waiver serves the workload once a run has shown that it is good enough, and no other work."""
+
+    def explained(workload: str) -> Result:
+        policy = str(tmp_path / "laneway.yaml")
+        return CliRunner().invoke(main, ["explain", "--policy", policy, "--workload", workload, "--language", "sv"])
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            it.write_policy(**{"waiver: {lanes: [home, premium]": "waiver: {lanes: [premium]"})
+            it.write_set(rows(60, language="sv"))
+            assert "Route to premium" in explained("contracts").output
+            assert (await it.run("--lane", "home")).code == 0
+            assert "Route to home" in explained("contracts").output
+            assert "Route to home" not in explained("flags").output
+            it.write_set(rows(61, language="sv"))
+            assert "Route to premium" in explained("contracts").output
+
+    run(whole)
+
+
+def test_without_the_extra_nothing_is_asked(tmp_path: Path) -> None:
+    """Without numpy and scipy the run says which extra it needs, before any lane is called."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            it.write_set(rows(3))
+            code = "import sys; sys.modules.update(numpy=None, scipy=None); from laneway.cli import main; main()"
+            arguments = ("eval", "run", "--policy", str(tmp_path / "laneway.yaml"))
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+            bare = await ended(process)
+            assert (bare.code, it.home.requests) == (1, 0)
+            assert "pip install 'laneway[eval]'" in bare.err
 
     run(whole)
