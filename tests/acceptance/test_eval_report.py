@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from tests.evals import case, rows
 from tests.evaluations import PROMPT, kept, rated, written
+from tests.harness import run as asked
 from tests.unit.test_people import Strict
 
 from laneway.cli import main
@@ -181,6 +183,36 @@ def test_lanes_without_a_common_sample_are_said_to_have_none(folder: Path) -> No
         "There is no sample that both home and premium have an answer to.\n",
     )
     assert found("compare", "home", "premium")["comparisons"] == []
+
+
+# after a run
+
+
+def test_a_report_says_what_the_run_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After real runs, one of them of a set that grew: the same means, bounds and verdicts as the run's and the ledger's."""
+    monkeypatch.chdir(tmp_path)
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            it.write_set(rows(30, language="sv"))
+            assert (await it.run()).code == 0
+            it.write_set(rows(60, language="sv"))
+            done = await it.run("--json")
+            told = found("report")
+            (workload,) = told["workloads"]
+            assert (told["stale"], told["repeated"], workload["prefer"]) == (0, 0, {"lane": "home", "prompt": ""})
+            for lane, entry in zip(workload["lanes"], it.ledger()[-2:], strict=True):
+                said, bound = done.lane(lane["lane"]), entry.bounds[""]
+                assert (lane["asked"], lane["of"], lane["lane"]) == (60, 60, entry.lane)
+                assert (lane["met"] == "met") is said["met"]
+                assert lane["cost"] == pytest.approx(said["cost"])
+                assert lane["parts"][0]["mean"] == said["mean"] == bound.mean
+                assert lane["parts"][0]["lower"] == said["lower"] == bound.lower
+            assert workload["disagreements"][0]["answers"][0]["answer"] == "yes"
+            (pair,) = found("compare", "home", "premium")["comparisons"]
+            assert (pair["verdict"], pair["losses"]) == ("worse", 60)
+
+    asked(whole)
 
 
 # what is not there

@@ -62,7 +62,7 @@ def compared(results: Iterable[Result], terms: Terms, *, most: int = 10) -> Comp
         row = _row(result, terms.subject(result))
         rows, sample = found[result.workload][row.answer.subject], (row.set, row.hash)
         before = rows.get(sample)
-        repeated += before is not None
+        repeated += before is not None and before.answer.key != row.answer.key
         if before is None or _counts_before(row, before):
             rows[sample] = row
     workloads = tuple(_measured(name, found[name], terms, most) for name in sorted(found))

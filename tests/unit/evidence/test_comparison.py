@@ -130,6 +130,14 @@ def test_the_newest_answer_counts_and_no_failure_takes_its_place() -> None:
         assert (figures(made, "home").whole.mean, made.repeated, figures(made, "home").met) == (1.0, 2, "not met")
 
 
+def test_an_answer_that_stands_under_two_versions_of_a_set_counts_once() -> None:
+    """A set that grew keeps its answers, and each of them is one answer, not an older one."""
+    old = scores("home", ones(3, 4))
+    grown = [msgspec.structs.replace(row, set_hash="grown") for row in old]
+    made = compared([*old, *grown], TERMS)
+    assert (figures(made, "home").asked, made.repeated, made.results) == (4, 0, 8)
+
+
 def test_what_is_no_longer_there_is_left_out() -> None:
     """Another model, another address, a lane or a sample that is gone: none of them counts, and each is counted."""
     rows = scores("home", ones(4, 5))
