@@ -85,7 +85,7 @@ LAYERS = """
     server server.activation server.status server.http server.words server.api server.app
     demo demo.model demo.requests
     demo.play
-    cli.output cli.asking
+    cli.output cli.asking cli.findings
     cli.init cli.lanes cli.reject
     cli.certificate cli.test
     cli.check cli.policy cli.diff

@@ -198,7 +198,9 @@ def test_some_readme_commands_are_run() -> None:
 
 def commands(group: click.Group, above: str) -> Iterator[str]:
     """Every command's full name."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         yield f"{above} {name}"
         if isinstance(command, click.Group):
             yield from commands(command, f"{above} {name}")

@@ -265,6 +265,7 @@ MAY = {
     "providers.http": {"ssl"},
     "server.app": {"socket", "uvloop"},
     "server.http": {"http"},  # the names of statuses
+    "cli": {"import_module"},  # a verb of a fixed list, once it is asked for
     "cli.lanes": {"urllib"},  # asks the server on this machine
     "cli.init": {"http"},  # looks for a local server
     "cli.diff": {"subprocess"},  # git, for `REV:path`

@@ -7,34 +7,27 @@ Exit codes: 0 done (or route), 1 failed, 2 usage, 3 refuse, 4 hold, 5 invalid po
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
 from laneway import __version__
-from laneway.cli.check import check, print_findings
-from laneway.cli.demo import demo
-from laneway.cli.diff import diff
-from laneway.cli.eval import evals
-from laneway.cli.explain import explain
-from laneway.cli.init import init
-from laneway.cli.lanes import lanes
-from laneway.cli.log import log
 from laneway.cli.output import err
-from laneway.cli.policy import policy
-from laneway.cli.reject import reject
-from laneway.cli.review import review
-from laneway.cli.serve import serve
-from laneway.cli.test import test
-from laneway.cli.why import why
 from laneway.errors import LanewayError, PolicyError, UsageError
-from laneway.server.activation import Refused
 
 __all__ = ["main"]
 
+_VERBS = {name: name for name in ("demo", "init", "serve", "lanes", "check", "diff", "test", "policy", "explain", "why",
+                                  "reject", "log", "review")} | {"eval": "evals"}  # fmt: skip
+"""Every verb, in the order in which a newcomer needs them, and its name in the module that has it."""
+
 
 class _Root(click.Group):
-    """Maps Laneway's errors to exit codes, so that no command prints a traceback."""
+    """Maps Laneway's errors to exit codes, so that no command prints a traceback.
+
+    A verb is imported once it is asked for: a server that starts again waits for none of the others.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -43,10 +36,6 @@ class _Root(click.Group):
             for problem in error.problems:
                 err.print(f"{problem}", style="red", soft_wrap=True)
             ctx.exit(5)
-        except Refused as error:
-            print_findings(error.policy, error.report.errors, err)
-            err.print(f"laneway: {error}", style="red", soft_wrap=True)
-            ctx.exit(6)
         except UsageError as error:
             err.print(f"laneway: {error}", style="red", soft_wrap=True)
             ctx.exit(2)
@@ -56,9 +45,16 @@ class _Root(click.Group):
             err.print(f"laneway: {error}", style="red", soft_wrap=True)
             ctx.exit(1)
 
-    def list_commands(self, _: click.Context) -> list[str]:
-        """In the order in which a newcomer needs them."""
-        return list(self.commands)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's name for it
+        """Every verb."""
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The verb of that name."""
+        if cmd_name not in _VERBS:
+            return None
+        verb: click.Command = getattr(import_module(f"laneway.cli.{cmd_name}"), _VERBS[cmd_name])
+        return verb
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -66,9 +62,6 @@ class _Root(click.Group):
 def main() -> None:
     """Laneway sends each request to the cheapest or safest lane that may and can answer it, and says why."""
 
-
-for _command in (demo, init, serve, lanes, check, diff, test, policy, explain, why, reject, log, review, evals):
-    main.add_command(_command)
 
 if __name__ == "__main__":
     sys.exit(main())

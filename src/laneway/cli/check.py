@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.status import Status
-from rich.table import Table
 from rich.text import Text
 
 from laneway.cli.certificate import certificate_options, certified, verified
+from laneway.cli.findings import print_findings, print_parts
 from laneway.cli.output import as_json, err, grid, json_option, out, policy_argument
 from laneway.cli.test import read_cases
 from laneway.clock import today
@@ -23,16 +22,15 @@ from laneway.evidence.standing import stand
 from laneway.policy import Policy
 from laneway.policy_cases import unmet
 from laneway.policy_file import load, parse
-from laneway.proof.finding import Finding
 from laneway.proof.verify import Report, verify
 from laneway.proof.without import without
-from laneway.proof.words import Fixed, changed_lines, conclusion, fixed_json, lost_json, report_json, tell, tell_loss
+from laneway.proof.words import Fixed, changed_lines, conclusion, fixed_json, lost_json, report_json, tell_loss
 from laneway.rehearse import rehearse
 from laneway.repair.edits import applied
 from laneway.repair.mended import Failing, repaired
 from laneway.source import write_source
 
-__all__ = ["check", "print_findings"]
+__all__ = ["check"]
 
 
 @click.command()
@@ -110,7 +108,7 @@ def _asked(policy: Policy, fallen: tuple[str, ...], day: datetime.date, seconds:
         for loss in lost.losses:
             what, parts = tell_loss(policy, loss)
             out.print()
-            _print_parts(Text(what, style="bold"), parts)
+            print_parts(Text(what, style="bold"), parts)
         if lost.lanes and not lost.losses:
             out.print("No request loses a lane.")
         for error in lost.errors:
@@ -181,29 +179,3 @@ _SERVES = {"evidence-met": ("on evidence", "green"), "waived": ("on a waiver", "
 
 def _good(report: Report, *, strict: bool) -> bool:
     return report.proved and not (strict and report.findings)
-
-
-def print_findings(policy: Policy, findings: tuple[Finding, ...], console: Console = out) -> None:
-    """Every finding, errors first: where, what, the request that shows it, and what to do."""
-    for finding in findings:
-        told, style = tell(policy, finding), "bold red" if finding.severity == "error" else "yellow"
-        head = Text.assemble((f"{finding.severity}", style), f" {told.place}\n", (told.what, "bold"))
-        _print_parts(head, told.parts, console)
-        console.print()
-
-
-def _print_parts(head: Text, parts: tuple[tuple[str, str], ...], console: Console = out) -> None:
-    console.print(head)
-    table = Table.grid(padding=(0, 1))
-    table.add_column(min_width=9, no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, text in parts:
-        if label != _COMMAND:
-            table.add_row(Text(f"  {label}", style="dim"), Text(text))
-    console.print(table)
-    for label, text in parts:
-        if label == _COMMAND:  # in one line, to be copied
-            console.print(Text.assemble((f"  {label}  ", "dim"), text), soft_wrap=True)
-
-
-_COMMAND = "see it"

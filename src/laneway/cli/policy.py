@@ -9,7 +9,7 @@ import rich.table
 from rich.status import Status
 from rich.text import Text
 
-from laneway.cli.check import print_findings
+from laneway.cli.findings import print_findings
 from laneway.cli.output import as_json, err, grid, json_option, out, policy_argument
 from laneway.clock import today
 from laneway.errors import UsageError

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from laneway.cli.findings import proven
 from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, policy_option
 from laneway.errors import LogError, UsageError
 from laneway.gateway import Gateway
-from laneway.server.activation import proved
 from laneway.server.api import MOST_REQUESTS
 from laneway.server.app import CHECKPOINT_SECONDS, GRACE, Options, run
 from laneway.store import Signing
@@ -48,7 +48,7 @@ def serve(
     """
     if (place is None) != (key is None):
         raise UsageError("--checkpoint and --checkpoint-key go together: `laneway log key FILE` makes a key")
-    policy, report = proved(policy_path)
+    policy, report = proven(policy_path)
     for finding in report.findings:
         err.print(f"warning: line {finding.line}: {finding.about}: {finding.message}", style="yellow", soft_wrap=True)
     log = default_log(policy_path, log_path)

@@ -13,6 +13,7 @@ import uvloop
 
 from laneway.cli.eval.judging import judges_of, replies_to
 from laneway.cli.eval.report import default_results, results_option, workload_option
+from laneway.cli.findings import proven
 from laneway.cli.output import as_json, json_option, out, policy_option
 from laneway.clock import today
 from laneway.errors import UsageError, did_you_mean, shown
@@ -26,7 +27,6 @@ from laneway.evidence.statistics.numbers import libraries
 from laneway.lane import Lane
 from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
-from laneway.server.activation import proved
 
 __all__ = ["prefer"]
 
@@ -60,7 +60,7 @@ def prefer(
     nobody can judge; 5 an invalid policy or set, 6 the policy is not proved.
     """
     libraries()
-    policy, _ = proved(policy_path)
+    policy, _ = proven(policy_path)
     lanes = (_lane(policy, first), _lane(policy, second))
     if first == second:
         raise UsageError(f"prefer takes two lanes that differ, not {first} twice")

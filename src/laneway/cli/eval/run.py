@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from laneway.cli.eval.judging import judges_of, replies_to
 from laneway.cli.eval.outcome import Outcome, outcome_json, print_outcome
 from laneway.cli.eval.report import default_results, results_option, sets_argument, workload_option
+from laneway.cli.findings import proven
 from laneway.cli.output import as_json, err, json_option, policy_option
 from laneway.clock import today
 from laneway.errors import UsageError, did_you_mean, shown
@@ -31,7 +32,6 @@ from laneway.evidence.statistics.numbers import libraries
 from laneway.lane import Lane, plain
 from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
-from laneway.server.activation import proved
 
 __all__ = ["run"]
 
@@ -85,7 +85,7 @@ def run(
     Exit code: 0 done, 1 something is left open, 5 an invalid policy or set, 6 the policy is not proved.
     """
     libraries()
-    policy, _ = proved(policy_path)
+    policy, _ = proven(policy_path)
     plan = planned(policy, sets, workload=workload, prompts=prompts)
     lanes = _lanes(policy, names, budget)
     parameters = Parameters(temperature=None if "temperature" in without else 0.0,
