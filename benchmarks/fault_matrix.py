@@ -45,11 +45,10 @@ def figures(ran: Ran, minutes: float, at_once: int) -> Iterator[tuple[str, str]]
     )
     yield f"later than {ALLOWED * 1000:.0f} ms", f"{sum(e.late > ALLOWED for e in overdue)}"
     yield "times the event loop was held up, and for how long, ms", f"{len(ran.lags):,}: {spread(ran.lags)}"
-    if ran.hedges:
-        yield (
-            "calls beside a slow lane, by how they ended",
-            ", ".join(f"{n:,} {how}" for how, n in ran.hedges.most_common()),
-        )
+    if made := {how: n for how, n in ran.hedges.items() if not how.startswith("not made")}:
+        won, cut_off = made.get("answered", 0), made.get("cancelled", 0)
+        ends = f"{won:,} won, {cut_off:,} were cut off, {sum(made.values()) - won - cut_off:,} failed"
+        yield "calls beside a slow lane", f"{sum(made.values()):,}: {ends}"
     yield "whole run", f"{minutes:.1f} min, load average {os.getloadavg()[1]:.1f}"
 
 

@@ -30,6 +30,23 @@ def test_no_more_calls_at_once_than_allowed() -> None:
     run(test)
 
 
+def test_who_will_not_wait_does_not_stand_in_line() -> None:
+    """Without patience there is a slot at once or none, also where the minute would leave one."""
+
+    async def test() -> None:
+        for limits in (Limits(concurrency=1), Limits(rpm=1)):
+            slots = Slots(limits)
+            assert await slots.take(0)
+            refused = slots.take(0)
+            try:
+                refused.send(None)  # it comes to its end without once waiting
+            except StopIteration as ended:
+                assert ended.value is False
+            assert (slots.held, slots.waiting) == (1, 0)
+
+    run(test)
+
+
 def test_whoever_came_first_is_served_first() -> None:
     """Slots go to those who wait in the order in which they came, and nobody overtakes them."""
 
