@@ -21,6 +21,7 @@ from laneway.record import Entry, Intent
 from laneway.server.status import lanes, metrics
 from laneway.traffic import RETRY_SHARE
 
+HARD = "Prove that the algorithm terminates, and explain the trade-offs step by step."
 HEDGED = "10s, hedge: 0.1s"
 BOTH = pytest.mark.parametrize("stream", [False, True])
 WORST = 1e-6 * (3 * 10 + 15 * 1024)  # what a call of premium costs at most, at about ten tokens in
@@ -91,6 +92,22 @@ def test_a_first_lane_that_answers_after_all_wins(tmp_path: Path, stream: bool) 
             text = metrics(b.gateway.active, b.gateway.traffic, in_flight=0, shed=0, log_ok=True)
             assert 'laneway_lane_hedges_total{lane="home"} 1\n' in text
             assert [flow.breaker.failures for flow in flows] == [0, 0]
+
+    run(test)
+
+
+def test_a_live_stream_that_begins_after_its_hedge_is_passed_on_as_it_comes(tmp_path: Path) -> None:
+    """The strongest lane streams live; once it speaks, the lane beside it is cut off while the answer still runs."""
+
+    async def test() -> None:
+        async with bench(tmp_path, total=HEDGED) as b:
+            b.premium.answer = Scripted(text="from premium " + "and on " * 20, delay=0.05)
+            b.premium.wait, b.home.fault = 0.4, "hang"
+            asking = asyncio.create_task(b.ask(HARD, stream=True))
+            await asyncio.wait_for(b.home.left.wait(), 5)
+            assert not asking.done()
+            assert lane_of(await asking) == "premium"
+            assert hops(b) == [("premium", "first", "answered"), ("home", "hedge", "cancelled")]
 
     run(test)
 

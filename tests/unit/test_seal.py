@@ -91,6 +91,7 @@ def test_layout_comments_and_who_approved_are_not_the_meaning(old: str, new: str
         ("try: [shared, ours]", "try: [ours, shared]"),
         ("runs: NO", "runs: SE"),
         ("until: 2026-12-20", "until: 2027-12-20"),
+        ("hedge: 1s", "hedge: 2s"),
         ("name: Fjord Legal", "name: Fjord"),
     ],
 )
