@@ -17,6 +17,7 @@ from laneway.classify import raised
 from laneway.decide import decide
 from laneway.decision import Route
 from laneway.errors import LaneError
+from laneway.evidence.judging.family import families
 from laneway.gate import can_change, failing, verdict
 from laneway.record import Said, Verdict
 from laneway.request import Request
@@ -60,9 +61,9 @@ async def _approved(run: Run, got: Got, log: Log) -> bool:
     signals = await aside(len(question.canonical), raised, policy, run.signals, question)
     again = decide(policy, run.opening.ask, signals, run.opening.facts)
     left = again.judge if isinstance(again, Route) else ()
-    author = policy.lanes[got.lane]
+    author = families((policy.lanes[got.lane].model, got.answer.model or ""))
     for name in run.route.judge:
-        if name not in left or name == author.name or policy.lanes[name].model == author.model:
+        if name not in left or name == got.lane or not author.isdisjoint(families((policy.lanes[name].model,))):
             continue
         try:
             said = _said(await consult(run, name, question, signals, _OUTPUT, log))
