@@ -229,6 +229,7 @@ def test_a_lane_that_dies_half_way_holds_up_no_other(tmp_path: Path) -> None:
             before = len(it.premium.seen)
             done = await it.run("--json")
             assert (done.code, len(it.premium.seen) - before) == (0, 30)
+            assert done.json["lost"] == {}
             assert [entry.lane for entry in it.ledger()] == ["home", "premium"]
 
     run(whole)
@@ -306,7 +307,10 @@ def test_a_lane_whose_key_is_missing_is_said(tmp_path: Path) -> None:
             it.write_set(rows(5))
             done = await it.run(PREMIUM_KEY="")
             assert done.code == 1
-            assert "given up: lane `premium` is closed: its environment variable PREMIUM_KEY is empty" in done.out
+            assert (
+                "premium was given up: lane `premium` is closed: its environment variable PREMIUM_KEY is empty"
+                in done.out
+            )
             assert [entry.lane for entry in it.ledger()] == ["home"]
 
     run(whole)

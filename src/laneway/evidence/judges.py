@@ -149,7 +149,8 @@ class Judges:
 
     async def _made(self, lane: Lane, question: Question, blank: Result) -> Result:
         try:
-            called = await self.calls.call(lane, question, lambda: self.replies.intend(blank.key, lane.name))
+            async with self.replies.calling(blank.key):
+                called = await self.calls.call(lane, question, lambda: self.replies.intend(blank.key, lane.name))
         except LaneError as error:
             if error.cause not in ("invalid", "refusal"):
                 raise

@@ -15,8 +15,8 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,6 +155,15 @@ class Results:
     async def intend(self, key: str, lane: str) -> None:
         """Have it on disk that a call is about to be made. Raises ResultsError; then it must not be made."""
         await self._write(("intend", {"key": key, "lane": lane, "at": _now()}))
+
+    @asynccontextmanager
+    async def calling(self, key: str) -> AsyncIterator[None]:
+        """Around a call: one that came to nothing, as whatever made it says, is not one that never ended."""
+        try:
+            yield
+        except LanewayError:
+            await self._write(("end", {"key": key}))
+            raise
 
     async def put(self, *results: Result) -> None:
         """Write results, each in place of an earlier one of its key and sample; the calls behind them have ended."""

@@ -214,7 +214,8 @@ class _Work:
         """What came of asking; a sample that stays open is counted."""
         run, lane = self.run, self.lane
         try:
-            called = await run.calls.call(lane, question, lambda: run.results.intend(blank.key, lane.name))
+            async with run.results.calling(blank.key):
+                called = await run.calls.call(lane, question, lambda: run.results.intend(blank.key, lane.name))
         except LaneError as error:
             self._judge(error)
             if error.cause == "refusal":

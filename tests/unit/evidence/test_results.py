@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import stat
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from tests.processes import spawn
 
+from laneway.errors import LaneError
 from laneway.evidence.results import Result, Results, ResultsError
 
 AT = datetime.datetime(2026, 11, 29, 10, 0, tzinfo=datetime.UTC)
@@ -115,12 +116,15 @@ asyncio.run(run())
 
 
 def test_a_call_that_ended_is_not_lost(tmp_path: Path) -> None:
-    """An answer and an error both end the call that led to them."""
+    """An answer ends the call that led to it, and so does an error, on file or not."""
     path = tmp_path / "evals.db"
 
     async def calls(results: Results) -> None:
-        await asyncio.gather(results.intend("key-1-home", "home"), results.intend("key-2-home", "home"))
+        await asyncio.gather(*(results.intend(f"key-{i}-home", "home") for i in (1, 2, 3)))
         await results.put(result(), result(2, answer=None, error="late"))
+        with suppress(LaneError):
+            async with results.calling("key-3-home"):
+                raise LaneError("late", "too late")
 
     with closing(Results.open(path, write=True)) as opened:
         asyncio.run(calls(opened))

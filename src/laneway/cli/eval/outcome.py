@@ -104,6 +104,9 @@ def print_outcome(found: Outcome) -> None:
     for tally in found.tallies:
         for note in _notes(found, tally):
             out.print(f"  {tally.workload}, {tally.lane.name}: {note}", soft_wrap=True)
+    for lane in found.run.lanes:
+        if lane.name in found.run.calls.given:
+            out.print(f"  {lane.name} was given up: {found.run.calls.given[lane.name]}", soft_wrap=True)
     for said in judges_said(found.judges) if found.judges else ():
         out.print(f"  {said}", soft_wrap=True)
     for line, style in _closing(found):
@@ -116,15 +119,15 @@ def _figures(found: Outcome, tally: Tally) -> tuple[str, ...]:
     seconds = "" if tally.seconds is None else f"{tally.seconds:.3g}"
     against = plain(bar.score) if bar else "none"
     if standing is None:
-        return "0", "", "", against, "", cost, seconds
+        return "0", "", "", against, _verdict(tally, None), cost, seconds
     return (f"{standing.samples}", f"{standing.mean:.3f}", f"{int(standing.lower * 1000) / 1000:.3f}", against,
             _verdict(tally, standing), cost, seconds)  # fmt: skip
 
 
-def _verdict(tally: Tally, standing: Standing) -> str:
+def _verdict(tally: Tally, standing: Standing | None) -> str:
     if tally.unanswered:
-        return "incomplete"
-    if standing.met is None:
+        return f"{tally.unanswered} open"
+    if standing is None or standing.met is None:
         return ""
     if standing.met:
         return "met"
@@ -136,9 +139,6 @@ def _notes(found: Outcome, tally: Tally) -> Iterator[str]:
         yield f"{count} left out: {reason}"
     for count, message in tally.open.values():
         yield f"{count} open: {message}"
-    given = found.run.calls.given.get(tally.lane.name)
-    if given and tally.unanswered:
-        yield f"given up: {given}"
     if tally.cut_off:
         most = found.run.parameters.output
         yield f"{tally.cut_off} answers were cut off; --max-output is {most} tokens, for all lanes"
@@ -149,8 +149,8 @@ def _notes(found: Outcome, tally: Tally) -> Iterator[str]:
     others = [name for name in tally.models if name and not tally.lane.answers_as(name)]
     if others:
         yield f"answers as {', '.join(others)}, not as {tally.lane.model}; if that is meant, say `reports:` in the lane"
-    if tally.lacking:
-        more = "; ask all of it anew with --since" if len(tally.reported) > 1 and not tally.unanswered else ""
+    if tally.lacking and (tally.not_evidence or not tally.unanswered):  # what is open stands in the table
+        more = "; ask all of it anew with --since" if len(tally.reported) > 1 else ""
         yield f"no evidence: {tally.lacking}{more}"
 
 
@@ -173,4 +173,4 @@ def _closing(found: Outcome) -> Iterator[tuple[str, str | None]]:
         yield f"{found.ledger} has new entries: {lanes}", "green"
     left = sum(tally.unanswered for tally in found.tallies)
     if left:
-        yield f"{left} are left open; run the same command again: nothing that was answered is asked again", "yellow"
+        yield f"{left} are open and keep back evidence; run the same command again, which asks only those", "yellow"
