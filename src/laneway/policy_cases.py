@@ -51,7 +51,7 @@ _CODES = (
 ENDS = (*_STATUSES, *_CODES)
 """What a client gets: how its request ended, or the error's code (in docs/reasons.md, there with `_`)."""
 
-_CASE_KEYS = ("id", "says", "given", "request", "headers", "down", "evidence", "answers", "expect")
+_CASE_KEYS = ("id", "says", "today", "given", "request", "headers", "down", "evidence", "answers", "expect")
 _EXPECT_KEYS = ("decision", "lanes", "called", "end", "rejected", "reasons", "signals")
 _STATED = ("difficulty", "tokens", "needs")
 
@@ -61,13 +61,15 @@ class Case:
     """One request and what must come of it.
 
     `body` and `headers` are as a client would send them; `stated` is what a `bare` request, one told by its
-    facts, says in place of a text. `evidence` are lanes that have shown enough, `answers` is what lanes do when they
-    are called. `expect` holds the keys that the file states.
+    facts, says in place of a text. `today` is the day of this case, where it is another than the file's. `evidence`
+    are lanes that have shown enough, `answers` is what lanes do when they are called. `expect` holds the keys that the
+    file states.
     """
 
     id: str
     says: str
     line: int
+    today: datetime.date | None
     body: bytes
     headers: dict[str, str]
     bare: bool
@@ -159,7 +161,7 @@ class _File:
             headers = entries.get("headers", self._headers) or {}
         case = Case(
             id=entries.get("id", text) or f"cases[{index}]", says=entries.need("says", text, "a case"),
-            line=entries.line, body=body, headers=headers, bare=bare, stated=stated,
+            line=entries.line, today=entries.get("today", date), body=body, headers=headers, bare=bare, stated=stated,
             down=entries.get("down", self.lanes) or (), evidence=entries.get("evidence", self.lanes) or (),
             answers=entries.get("answers", self._answers) or {},
             expect=entries.need("expect", self._expect, "a case"),

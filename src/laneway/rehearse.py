@@ -41,13 +41,14 @@ def _asked(policy: Policy, case: Case) -> tuple[Ask, Signals]:
 
 
 def rehearse(policy: Policy, cases: Iterable[Case], today: datetime.date) -> Iterator[Seen]:
-    """What comes of each case on the day."""
+    """What comes of each case, on its own day or else on this one."""
     with TemporaryDirectory(prefix="laneway-cases-") as directory, asyncio.Runner() as runner:
         log = Log.open(Path(directory) / "cases.db")
         try:
             for case in cases:
-                seen = _decided(policy, case, today)
-                yield runner.run(_served(policy, case, seen, today, log)) if case.served else seen
+                day = case.today or today
+                seen = _decided(policy, case, day)
+                yield runner.run(_served(policy, case, seen, day, log)) if case.served else seen
         finally:
             log.close()
 

@@ -328,6 +328,20 @@ def test_the_day_of_the_file_counts(policy: Path) -> None:
     suite(policy, f"today: 2026-12-02\n{refused}")
 
 
+def test_a_case_may_have_a_day_of_its_own(policy: Path) -> None:
+    """The same request is judged on each case's day, decided and served, and `explain --case` shows it on that day."""
+    given = "given: {}, expect: {decision: refuse, end: no-lane, rejected: {home: gate.evidence}}"
+    text = (
+        "today: 2026-12-01\ncases:\n  - {says: Now., given: {}, expect: {decision: route, end: answered}}\n"
+        f"  - {{id: later, says: When the waiver has ended., today: 2026-12-02, {given}}}\n"
+    )
+    suite(policy, text)
+    suite(policy, text.replace(" today: 2026-12-02,", ""), code=1)
+    policy.with_name("cases.yaml").write_text(text, "utf-8")
+    told = CliRunner().invoke(main, ["explain", "--policy", str(policy), "--case", "later", "--json"])
+    assert "its waiver ended on 2026-12-01" in json.loads(told.stdout)["rejected"][0]["effect"]
+
+
 FAILING = """\
 today: 2026-11-24
 cases:

@@ -121,7 +121,8 @@ def _case(policy: Policy, policy_path: Path, flags: dict[str, Any]) -> tuple[dat
         raise UsageError("--case brings its own request; leave --request out")
     suite = read_cases(policy, policy_path, flags["cases_path"])
     cases = {case.id: case for case in suite.cases}
-    return suite.today or today(), cases[_known("--case", flags["case"], tuple(cases))]
+    case = cases[_known("--case", flags["case"], tuple(cases))]
+    return case.today or suite.today or today(), case
 
 
 def _asked(policy: Policy, standing: Standing, flags: dict[str, Any], case: Case | None) -> tuple[Ask, Signals]:
