@@ -616,3 +616,24 @@ def test_without_the_extra_nothing_is_asked(tmp_path: Path) -> None:
             assert "pip install 'laneway[eval]'" in bare.err
 
     run(whole)
+
+
+def test_calls_that_hang_do_not_keep_an_interrupted_run(tmp_path: Path) -> None:
+    """After a grace calls under way are cut, and the next run says that they may have been paid for."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            it.write_set(rows(20))
+            it.home.fault = lambda _: "hang" if it.home.requests > 5 else None
+            process = await it.start("--lane", "home")
+            await until(it.home, 13)
+            process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(30):
+                stopped = await ended(process)
+            assert stopped.code == 1
+            assert "5 answers" in stopped.out
+            it.home.fault = None
+            done = await it.run("--lane", "home", "--json")
+            assert (done.code, done.json["lost"], done.lane("home")["asked"]) == (0, {"home": 8}, 15)
+
+    run(whole)
