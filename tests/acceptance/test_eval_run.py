@@ -120,6 +120,32 @@ def test_a_sample_that_nobody_may_see_is_said(tmp_path: Path) -> None:
     run(whole)
 
 
+def test_a_samples_facts_are_stated_as_a_client_would(tmp_path: Path) -> None:
+    """A fact that is not said shuts what it may shut; said by the set or the sample it opens what it opens."""
+
+    async def whole() -> None:
+        async with case(tmp_path) as it:
+            limit = "  - {id: sealed-home, when: {matter: sealed}, zones: [ours], says: Sealed stays.}\nworkloads:"
+            it.write_policy(
+                **{"lanes:\n": "facts: {matter: {values: [ordinary, sealed]}}\nlanes:\n", "workloads:": limit}
+            )
+            it.write_set(rows(2))
+            unsaid = await it.run("--json")
+            assert sum(unsaid.lane("premium")["left_out"].values()) == 2
+            it.write_set([*rows(2), {"id": "own", "input": "Sealed?", "expected": "no", "facts": {"matter": "sealed"}}],
+                         facts={"matter": "ordinary"})  # fmt: skip
+            said = await it.run("--json")
+            assert said.lane("premium")["answered"] == 2
+            assert sum(said.lane("premium")["left_out"].values()) == 1
+            assert b"Sealed?" not in b"".join(seen.raw for seen in it.premium.seen)
+            it.write_set(rows(2), facts={"matter": "odinary"})
+            refused = await it.run()
+            assert refused.code == 5
+            assert "unknown value `odinary`; did you mean `ordinary`?" in " ".join(refused.err.split())
+
+    run(whole)
+
+
 def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     """After kill -9 no answer on file is asked again; only calls under way may be, and they are counted."""
 

@@ -17,12 +17,12 @@ from laneway.classify.difficulty import estimate, user_texts
 from laneway.classify.language import language_of
 from laneway.classify.sensitivity import identifiers
 from laneway.errors import RequestError, did_you_mean, shown
-from laneway.policy import FactType, Policy, Workload
+from laneway.policy import Policy, Workload
 from laneway.regions import COUNTRIES
 from laneway.request import Request
 from laneway.signals import LANGUAGES, LATENCIES, STAKES, Ask, Difficulty, Evidence, Latency, Signals, Stakes
 
-__all__ = ["UNLABELLED", "classify", "estimate_tokens", "raised"]
+__all__ = ["UNLABELLED", "classify", "estimate_tokens", "fact_of", "raised"]
 
 _PIN = "lane/"
 _AUTO = "auto"
@@ -235,27 +235,29 @@ def _language(policy: Policy, request: Request, workload: Workload | None, evide
 
 
 def _declared(policy: Policy, request: Request, evidence: list[Evidence]) -> dict[str, str | float]:
-    facts = {name.lower(): fact for name, fact in policy.facts.items()}  # Header names have no case.
     declared: dict[str, str | float] = {}
     for label, value in request.labels.items():
         if label.startswith("fact-"):
-            _known("fact", label.removeprefix("fact-"), facts)
-            fact = facts[label.removeprefix("fact-")]
-            declared[fact.name] = _fact(label, fact, value)
-            evidence.append(Evidence(fact.name, _header(label), "label", value))
+            name, declared_value = fact_of(policy, label, value)
+            declared[name] = declared_value
+            evidence.append(Evidence(name, _header(label), "label", value))
     return declared
 
 
-def _fact(label: str, fact: FactType, value: str) -> str | float:
+def fact_of(policy: Policy, label: str, value: str) -> tuple[str, str | float]:
+    """The name and value of a declared fact that a client states in the label `fact-NAME`. Raises RequestError."""
+    facts = {name.lower(): fact for name, fact in policy.facts.items()}  # Header names have no case.
+    _known("fact", label.removeprefix("fact-"), facts)
+    fact = facts[label.removeprefix("fact-")]
     if fact.values:
         _known(label, value, fact.values)
-        return value
+        return fact.name, value
     low = float("-inf") if fact.low is None else fact.low
     high = float("inf") if fact.high is None else fact.high
     if not _NUMBER.fullmatch(value) or not low <= float(value) <= high:
         message = f"laneway-{label}: `{shown(value)}` is no number from {low} to {high}"
         raise RequestError(400, "unknown_label", message, f"laneway-{label}")
-    return float(value)
+    return fact.name, float(value)
 
 
 def _known(label: str, value: str, known: Collection[str]) -> None:

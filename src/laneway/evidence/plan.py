@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from laneway.errors import PolicyError, Problem, UsageError, did_you_mean, shown
+from laneway.classify import fact_of
+from laneway.errors import PolicyError, Problem, RequestError, UsageError, did_you_mean, shown
 from laneway.evidence.basis import policy_folder, read_prompt
 from laneway.evidence.ledger import On
 from laneway.evidence.sample import EvalSet, prompt_hash, set_hash
@@ -89,6 +90,11 @@ def _checked(policy: Policy, path: Path) -> EvalSet:
     for unknown in sorted({sample.sensitivity for sample in found.samples} - {*policy.classes}):
         problems.append(f"has samples of a class `{unknown}` that the policy does not have"
                         f"{did_you_mean(unknown, policy.classes)}")  # fmt: skip
+    for name, value in sorted({fact for sample in found.samples for fact in sample.facts.items()}):
+        try:
+            fact_of(policy, f"fact-{name.lower()}", value)
+        except RequestError as error:
+            problems.append(f"states a fact that the policy does not know: {error}")
     if problems:
         raise PolicyError(Problem(f"{path}", 0, 0, problem) for problem in problems)
     return found

@@ -267,6 +267,7 @@ class _Work:
 def labelled(policy: Policy, workload: str, sample: Sample) -> dict[str, str]:
     """The labels that a client would give with the sample."""
     labels = {"workload": workload, "sensitivity": sample.sensitivity}
+    labels |= {f"fact-{name.lower()}": value for name, value in sample.facts.items()}
     if sample.language is not None:
         labels["language"] = sample.language
     fact = policy.facts.get(GROUP)

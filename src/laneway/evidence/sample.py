@@ -31,13 +31,17 @@ class Scorer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One question and what a good answer is. `expected` is a JSON value; None says that nothing is expected."""
+    """One question and what a good answer is. `expected` is a JSON value; None says that nothing is expected.
+
+    `facts` are declared facts of the policy, as a client would state them with the question.
+    """
 
     id: str
     messages: tuple[Message, ...]
     expected: object = None
     scorers: tuple[Scorer, ...]
     sensitivity: str
+    facts: Mapping[str, str] = field(default_factory=dict)
     language: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
@@ -72,6 +76,7 @@ def sample_hash(sample: Sample) -> str:
         sample.sensitivity,
         sample.language,
         sample.group,
+        *([sample.facts] if sample.facts else []),
     )
     return _sha256(content)
 

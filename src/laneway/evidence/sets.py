@@ -28,8 +28,8 @@ __all__ = ["MOST_BYTES", "line_nodes", "parse_jsonl", "parse_yaml", "read_lines"
 MOST_BYTES = 100_000_000
 """The longest JSON Lines file that is read. A YAML set is as short as a policy, 1 MB."""
 
-_HEAD = ("evaluation", "name", "says", "workload", "sensitivity", "prompt", "labels", "scorers")
-_SAMPLE = ("id", "input", "messages", "expected", "scorers", "sensitivity", "language", "group", "tags")
+_HEAD = ("evaluation", "name", "says", "workload", "sensitivity", "facts", "prompt", "labels", "scorers")
+_SAMPLE = ("id", "input", "messages", "expected", "scorers", "sensitivity", "facts", "language", "group", "tags")
 
 
 def read_set(path: Path) -> EvalSet:
@@ -137,7 +137,7 @@ def _set(head: Entries, nodes: list[Node], reading: Reading) -> EvalSet:
             reading.note(head.node, f"an evaluation set needs `{key}`")
     sensitivity = head.get("sensitivity", _name) or "?"
     scorers = head.get("scorers", each(_scorer)) or ()
-    read = _sample_reader(sensitivity, scorers)
+    read = _sample_reader(sensitivity, scorers, head.get("facts", _facts) or {})
     samples = [(node, sample) for node in nodes if (sample := reading.attempt(read, node)) is not None]
     if not nodes:
         reading.note(head.node, "the set holds no samples, and proves nothing")
@@ -171,7 +171,7 @@ def _note_copies(samples: list[tuple[Node, Sample]], reading: Reading) -> None:
         reading.note(node, f"`{sample.id}` asks the same as `{twin.id}` in line {before}, {what}")
 
 
-def _sample_reader(sensitivity: str, scorers: tuple[Scorer, ...]) -> Reader[Sample]:
+def _sample_reader(sensitivity: str, scorers: tuple[Scorer, ...], facts: dict[str, str]) -> Reader[Sample]:
     def read(node: Node, reading: Reading) -> Sample:
         entries = Entries(node, reading, _SAMPLE, "a sample")
         name = entries.need("id", _name, "a sample")
@@ -181,6 +181,7 @@ def _sample_reader(sensitivity: str, scorers: tuple[Scorer, ...]) -> Reader[Samp
             expected=entries.get("expected", _value),
             scorers=entries.get("scorers", each(_scorer)) or scorers,
             sensitivity=entries.get("sensitivity", _name) or sensitivity,
+            facts=facts | (entries.get("facts", _facts) or {}),
             language=entries.get("language", one_of(LANGUAGES, "language")),
             group=entries.get("group", _name),
             tags=entries.get("tags", listed(_name)) or (),
@@ -228,6 +229,11 @@ def _scorer(node: Node, reading: Reading) -> Scorer:
         reading.fail(inner, f"`{name}` needs the option `{missing}`")
     read = {option: options.get(option, kind.options[option]) for option in kind.options if option in options.nodes}
     return Scorer(name, {option: value for option, value in read.items() if value is not None})
+
+
+def _facts(node: Node, reading: Reading) -> dict[str, str]:
+    entries = Entries(node, reading, None, "`facts`")
+    return {name: entries.need(name, text, "`facts`") for name in entries.nodes}
 
 
 def _name(node: Node, reading: Reading) -> str:

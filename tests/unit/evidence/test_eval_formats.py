@@ -42,7 +42,7 @@ EVERYTHING = _set(
     _sample("c", "Sum?", 12.5, Scorer("numeric", {"tolerance": 0.01}), language="no", group="sums", tags=("x", "y")),
     Sample(id="d", messages=(Message("system", "Be brief."), Message("user", "Hi."), Message("assistant", "Ho."), Message("user", "And?")),
            expected={"a": [1, True, None, "01"]}, scorers=(Scorer("json", {"schema": {"type": "object", "maxProperties": 3}}),
-           Scorer("regex", {"pattern": r"\d+\s", "flags": ["i"]})), sensitivity="public"),
+           Scorer("regex", {"pattern": r"\d+\s", "flags": ["i"]})), sensitivity="public", facts={"matter": "sealed"}),
     _sample("e", "Code?", None, Scorer("code", {"tests": "assert f(1) == 2\n\nassert f(2) == 3\n", "seconds": 3})),
     _sample("f", " leading space\n- and a list\n", None, Scorer("rubric", {"asks": "Kind?"})),
 )  # fmt: skip

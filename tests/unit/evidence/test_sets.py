@@ -67,6 +67,19 @@ def test_a_set_is_read_into_values() -> None:
     assert [scorer.name for scorer in two.scorers] == ["json", "regex"]
 
 
+def test_facts_are_of_the_set_or_of_a_sample() -> None:
+    """A sample's own facts stand in place of the set's, one by one, as texts; they decide who may see it."""
+    one, two = ONE + "    facts: {matter: sealed, pages: 80}\n", TWO.replace("""'{"a": 1}'""", "{a: 1}")
+    facts = "facts: {matter: ordinary, pages: 3}\n"
+    found = parse_yaml(HEAD.replace("prompt:", facts + "prompt:") + one + two, "risks.yaml")
+    assert [sample.facts for sample in found.samples] == [
+        {"matter": "sealed", "pages": "80"}, {"matter": "ordinary", "pages": "3"},
+    ]  # fmt: skip
+    assert set_hash(found) != set_hash(_read(ONE + two))
+    (problem,) = _problems(HEAD + ONE + "    facts: [sealed]\n")
+    assert "f:17:12: `facts` must be a mapping" in problem
+
+
 def test_json_lines_hold_the_same_set(tmp_path: Path) -> None:
     """A set as JSON Lines, in another order, is the same set by its hash."""
     head = {

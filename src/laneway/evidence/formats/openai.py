@@ -74,6 +74,6 @@ def write_openai(evaluation: EvalSet, prompt: str = "") -> Exported:
         elif sample.expected is not None:
             notes.append(f"{sample.id}: `expected` is neither a text nor a list of texts and is left out")
         scorers = [s.name for s in sample.scorers if s.name != "exact" or s.options]
-        notes += dropped(sample.id, {*scorers, *(set(row_of(sample)) & {"language", "group", "tags"})})
+        notes += dropped(sample.id, {*scorers, *(set(row_of(sample)) & {"facts", "language", "group", "tags"})})
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     return Exported("".join(lines), (*notes, *unclassed(evaluation)))

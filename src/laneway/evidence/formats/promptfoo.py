@@ -30,7 +30,7 @@ from laneway.yaml_nodes import Reading, compose, json_value
 
 __all__ = ["read_promptfoo", "write_promptfoo"]
 
-_OURS = ("sensitivity", "language", "group", "tags")
+_OURS = ("sensitivity", "facts", "language", "group", "tags")
 
 
 def read_promptfoo(text: str, head: Head) -> Imported:

@@ -104,10 +104,10 @@ def row_of(sample: Sample) -> Row:
 
 
 def extras(sample: Sample) -> Row:
-    """Class, language, group and tags: what other tools have no field for."""
+    """Class, facts, language, group and tags: what other tools have no field for."""
     named = {
-        "sensitivity": sample.sensitivity, "language": sample.language, "group": sample.group,
-        "tags": list(sample.tags),
+        "sensitivity": sample.sensitivity, "facts": dict(sample.facts), "language": sample.language,
+        "group": sample.group, "tags": list(sample.tags),
     }  # fmt: skip
     return {key: value for key, value in named.items() if value}
 
