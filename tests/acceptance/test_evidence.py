@@ -188,7 +188,10 @@ def test_a_lane_that_answers_as_another_model_is_shut_by_its_first_answer(tmp_pa
             async with serving(policy) as client:
                 assert (await client.ask())[0] == "home"
                 home.model = "home-model-tiny"
-                assert (await client.ask())[0] == "home"
+                lane, seen = await client.ask()
+                assert lane == "home"
+                told = await command("why", seen.id, "--log", str(tmp_path / "laneway.db"))
+                assert "home was measured as home-model and answered as home-model-tiny: it is shut" in told
                 lane, story = await client.ask()
                 assert lane == "premium"
                 assert "it was measured as home-model" in why_home(story)

@@ -57,7 +57,7 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
         told = story_contract(
             story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)
         )
-        as_json(told | {"feedback": _feedback(story)})
+        as_json(told | {"feedback": _feedback(story), "shut": list(story.shut)})
     else:
         print_story(story, policy)
 
@@ -126,6 +126,10 @@ def print_story(story: Story, policy: Policy) -> None:
     out.print(f"{ended}; {outcome.total_ms:.0f} ms in total{cost}", style=style)
     if outcome.code in _ENDS:
         out.print(f"  {_ENDS[outcome.code]}", style=style)
+    for shut in story.shut:
+        was = shut.measured or "a model without a name"
+        out.print(f"  {shut.lane} was measured as {was} and answered as {shut.answered}: it is shut until it is "
+                  "measured anew", style="yellow")  # fmt: skip
     _print_feedback(story)
     where = json.dumps(policy.name, ensure_ascii=False)
     out.print(

@@ -77,7 +77,8 @@ class Logged(NamedTuple, Generic[E]):
 class Story:
     """One request from its first entry to its last. `outcome` is None while it runs.
 
-    `feedback` is what was said of its answer since, oldest first.
+    `feedback` is what was said of its answer since, oldest first; `shut` are the lanes that it showed to be another
+    model than was measured.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Story:
     intents: tuple[Logged[Intent], ...]
     outcome: Logged[Outcome] | None
     feedback: tuple[Logged[Feedback], ...] = ()
+    shut: tuple[Shut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,7 @@ class Reader:
         intents: list[Logged[Intent]] = []
         outcome: Logged[Outcome] | None = None
         words: list[Logged[Feedback]] = []
+        shut: list[Shut] = []
         with self._reading():
             for _, micros, body in self._db.execute(SQL["story"], {"decision": id}):
                 entry, at = _entry.decode(body), _time(micros)
@@ -287,9 +290,11 @@ class Reader:
                     outcome = Logged(at, entry)
                 elif isinstance(entry, Feedback):
                     words.append(Logged(at, entry))
+                elif isinstance(entry, Shut):
+                    shut.append(entry)
         if opening is None:
             raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway log verify`")
-        return Story(id, opening, tuple(intents), outcome, tuple(words))
+        return Story(id, opening, tuple(intents), outcome, tuple(words), tuple(shut))
 
     def _starting_with(self, prefix: str) -> list[str]:
         if not prefix or not prefix.isprintable():
