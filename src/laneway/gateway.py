@@ -301,9 +301,18 @@ def _tried(attempts: list[Attempt]) -> tuple[tuple[str, list[str]], ...]:
     return ("tried ", [n for skipped, n in names if not skipped]), ("not called: ", [n for s, n in names if s])
 
 
+_CHANCES: list[str] = []
+
+
 def _new_id() -> str:
     """Sortable by time, unguessable: milliseconds since 1970 and 48 random bits, in hex."""
-    return f"{time.time_ns() // 1_000_000:011x}-{secrets.token_hex(6)}"
+    try:
+        chance = _CHANCES.pop()
+    except IndexError:  # the system is asked for many at once, as asking costs more than they do
+        drawn = secrets.token_hex(6 * 256)
+        chance, *more = (drawn[at : at + 12] for at in range(0, len(drawn), 12))
+        _CHANCES.extend(more)
+    return f"{time.time_ns() // 1_000_000:011x}-{chance}"
 
 
 def _told(decision: Hold | Refuse, opening: Opening) -> str:

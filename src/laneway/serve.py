@@ -293,7 +293,7 @@ class _Call:
                 patience.reschedule(None)
             if event.kind != "usage" or self.request.include_usage:
                 kept.append(event.raw)
-        return any(event.kind == "done" for event in events)
+        return bool(events) and events[-1].kind == "done"  # which nothing follows
 
     def _got(self, parts: list[bytes], answer: Answer) -> Got:
         if not answer.complete:
