@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -228,10 +229,10 @@ def test_a_first_that_answers_while_the_hedge_is_put_on_record_wins(
         async with bench(tmp_path, total=HEDGED) as b:
             append, b.home.wait = b.gateway.log.append, 0.3
 
-            async def slowly(*entries: Entry) -> None:
+            async def slowly(*entries: Entry, **more: Any) -> None:
                 if any(isinstance(entry, Intent) and entry.why == "hedge" for entry in entries):
                     await asyncio.sleep(0.6)
-                await append(*entries)
+                await append(*entries, **more)
 
             monkeypatch.setattr(b.gateway.log, "append", slowly)
             assert lane_of(await b.ask(stream=stream)) == "home"
