@@ -20,7 +20,8 @@ def admitted(policy: Policy, lane: str, workload: str | None, shown: Shown | Non
     waivers = list(_waivers(policy, lane, workload))
     for waiver in waivers:
         if today <= waiver.until and lane not in policy.gone:
-            effect = f"{lane} serves without evidence until {waiver.until}, waived by {waiver.by}"
+            so_far = f"; {_lacking(policy, lane, shown)}" if shown else ""
+            effect = f"{lane} serves without evidence until {waiver.until}, waived by {waiver.by}{so_far}"
             return Reason("waived", waiver.id, "", effect, waiver.says, lane)
     waived = f"its waiver ended on {max(w.until for w in waivers)}" if waivers else "nobody has waived it"
     return Reason("no-evidence", "gate.evidence", "", f"{_lacking(policy, lane, shown)}, and {waived}", "", lane)

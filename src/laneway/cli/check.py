@@ -9,11 +9,12 @@ from pathlib import Path
 
 import click
 from rich.status import Status
+from rich.table import Table
 from rich.text import Text
 
 from laneway.cli.certificate import certificate_options, certified, verified
 from laneway.cli.findings import print_findings, print_parts
-from laneway.cli.output import as_json, err, grid, json_option, out, policy_argument
+from laneway.cli.output import as_json, err, json_option, out, policy_argument
 from laneway.cli.test import read_cases
 from laneway.clock import today
 from laneway.errors import PolicyError, UsageError
@@ -164,17 +165,24 @@ def _print_fixed(fixed: Fixed) -> None:
 
 def _print_owed(rows: tuple[Owed, ...]) -> None:
     """On what each lane serves each workload, and what it lacks."""
-    table = grid("workload", "lane", "serves", "until", "why")
+    works: dict[str, dict[tuple[str, str], list[str]]] = {}
     for row in rows:
-        work = f"{row.workload} ({row.language})" if row.language else row.workload
-        serves, style = _SERVES[row.code]
-        until = "" if row.until is None else f"{row.until}"
-        table.add_row(work, row.lane, Text(serves, style=style), until, row.told.removeprefix(f"{row.lane} "))
-    out.print(table)
+        work = f"{row.workload}, in {row.language}" if row.language else row.workload
+        until = "" if row.until is None else f" until {row.until}"
+        why = row.told.replace(f"{row.lane} ", "").removeprefix(f"serves without evidence{until}, ")
+        works.setdefault(work, {}).setdefault((row.code, f"{until}: {why}"), []).append(row.lane)
+    for work, alike in works.items():
+        out.print(work, style="bold")
+        table = Table.grid(padding=(0, 1))
+        for (code, why), lanes in alike.items():
+            table.add_row(f"  {', '.join(lanes)}", Text.assemble(_SERVES[code], why))
+        out.print(table)
     out.print()
 
 
-_SERVES = {"evidence-met": ("on evidence", "green"), "waived": ("on a waiver", "yellow"), "no-evidence": ("no", "red")}
+_SERVES = {
+    "evidence-met": ("on evidence", "green"), "waived": ("on a waiver", "yellow"), "no-evidence": ("shut", "red"),
+}  # fmt: skip
 
 
 def _good(report: Report, *, strict: bool) -> bool:
