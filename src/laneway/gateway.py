@@ -98,7 +98,7 @@ class Gateway:
         check_schema(request)
         ask, signals = await aside(len(body), self.classify, policy, request)
         day = self.today()
-        facts = Facts(today=day, closed=dict(closed), evidence=standing.of(signals, day))
+        facts = Facts(today=day, closed=dict(closed), evidence=standing.of(signals, day, request))
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
             policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,

@@ -244,6 +244,8 @@ class _Call:
         self.race, self.started_ms = race, run.ms()
         self.first_byte_ms: float | None = None
         self.begun = self.released = False
+        self.heard: openai.Stream | None = None
+        self.named: str | None = None
         self.writing: float | None = None  # since when the client has not taken what it is given
         self.passage: Passage
 
@@ -264,6 +266,7 @@ class _Call:
         """
         run, live = self.run, not can_change(self.run.policy, self.run.route, self.lane.name)
         stream, kept, done = openai.Stream(keep=not live or run.request.wants_json), list[bytes](), False
+        self.heard = stream
         patience = asyncio.timeout(run.route.first_byte)
         async with patience, run.provider.call(self.lane, body, stream=True) as reply:
             chunks = reply.chunks()
@@ -296,6 +299,7 @@ class _Call:
         return bool(events) and events[-1].kind == "done"  # which nothing follows
 
     def _got(self, parts: list[bytes], answer: Answer) -> Got:
+        self.named = answer.model
         if not answer.complete:
             raise LaneError("truncated", f"lane {self.lane.name} broke off its answer")
         self._speak()
@@ -347,7 +351,7 @@ class _Call:
         """Record the failure; where the lane may have worked all the same, count the worst case."""
         cost = self.worst if error.code in MAY_HAVE_WORKED else None
         self.run.spent += cost or 0.0
-        self._note(error.code, cost=cost)
+        self._note(error.code, cost=cost, model=self.heard.model if self.heard else self.named)
 
     def _note(
         self, result: str, *, tokens_in: int | None = None, tokens_out: int | None = None,

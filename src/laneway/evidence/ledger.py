@@ -62,9 +62,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What one lane has shown on one workload, over all the sets that were run.
 
     `model` is the policy's name for it, `reported` what it calls itself. `bounds` hold at `confidence`, for all samples
-    (``""``), a language (``sv``), a group (``/lease``), both (``sv/lease``) and a set (``#risk-flags``). A sample
-    without a score counts as 0; one that the lane may not see (`left_out`) not at all. `cost` is the money of all
-    calls, None where a price is unknown; `seconds` the median of a call.
+    (``""``), a language (``sv``), a group (``/lease``), both (``sv/lease``), and any of these of one set
+    (``#risk-flags``, ``sv#risk-flags``). A sample without a score counts as 0; one that the lane may not see
+    (`left_out`) not at all. `cost` is the money of all calls, None where a price is unknown; `seconds` the median of a
+    call.
     """
 
     at: datetime.datetime

@@ -56,7 +56,7 @@ def owed(standing: Standing, today: datetime.date) -> Iterator[Owed]:
 def _languages(standing: Standing, workload: str) -> list[str]:
     """The languages in which lanes were measured on the workload; one empty word where none was told apart."""
     entries = (entry for entry in standing.entries if entry.workload == workload)
-    found = {key.partition("/")[0] for entry in entries for key in entry.bounds}
+    found = {key.partition("/")[0] for entry in entries for key in entry.bounds if "#" not in key}
     return [language for language in LANGUAGES if language in found] or [""]
 
 

@@ -12,6 +12,7 @@ from laneway.errors import PolicyError, Problem, RequestError, UsageError, did_y
 from laneway.evidence.basis import policy_folder, read_prompt
 from laneway.evidence.ledger import On
 from laneway.evidence.sample import EvalSet, prompt_hash, set_hash
+from laneway.evidence.scorers.kind import folded
 from laneway.evidence.sets import read_set
 from laneway.policy import Policy
 
@@ -50,6 +51,7 @@ def planned(
     if not sets:
         raise UsageError(_nothing(policy, workload))
     _refuse_twins(sets)
+    _refuse_copies(policy, sets)
     tried = list({prompt_hash(text := read_prompt(path)): (f"{path}", text) for path in prompts}.values())
     given = {name: {path.resolve() for path, one in sets if one.workload == name} for name in policy.workloads}
     lacking = {name: {path.resolve() for path in paths} - given[name] for name, paths in named.items()}
@@ -107,6 +109,19 @@ def _refuse_twins(sets: Sequence[tuple[Path, EvalSet]]) -> None:
         if twin is not path:
             what = f"is a second set `{one.name}` of {one.workload}, beside {twin}; give each a name of its own"
             raise PolicyError([Problem(f"{path}", 0, 0, what)])
+
+
+def _refuse_copies(policy: Policy, sets: Sequence[tuple[Path, EvalSet]]) -> None:
+    """A question that two sets of a workload ask behind the same prompt would count twice."""
+    asked: dict[object, str] = {}
+    for path, one in sets:
+        prompt = prompt_hash(_in_force(policy, path, one) or "")
+        for sample in one.samples:
+            key = one.workload, prompt, tuple((m.role, folded(m.content)) for m in sample.messages)
+            first = asked.setdefault(key, f"{one.name}/{sample.id}")
+            if first != f"{one.name}/{sample.id}":
+                what = f"`{sample.id}` asks the same as {first}, so it proves nothing more of {one.workload}"
+                raise PolicyError([Problem(f"{path}", 0, 0, what)])
 
 
 def _partial(lacking: set[Path], extra: set[Path]) -> str:

@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from laneway.evidence.basis import Basis, basis, policy_folder
 from laneway.evidence.heard import Heard, Source
@@ -28,6 +29,19 @@ __all__ = ["GROUP", "Other", "Standing", "stand"]
 
 GROUP = "group"
 """The declared fact that a sample's group is a value of, in policies that have it."""
+
+
+_EVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+
+class _Key(NamedTuple):
+    """All that what lanes have shown depends on in a request; `behind` are the sets whose prompt it came with."""
+
+    today: datetime.date
+    workload: str
+    language: str | None
+    group: str | None
+    behind: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +84,35 @@ class Standing:
     trouble: str = ""
     files: tuple[Path, ...] = ()
     supposed: tuple[str, ...] | None = None
-    _known: dict[tuple[datetime.date, str, str | None, str | None], tuple[Shown, ...]] = field(default_factory=dict)
+    _known: dict[_Key, tuple[Shown, ...]] = field(default_factory=dict)
 
-    def of(self, signals: Signals, today: datetime.date) -> tuple[Shown, ...]:
-        """What each lane has shown on the request's workload, in its language and group; nothing for other work."""
+    def of(self, signals: Signals, today: datetime.date, request: Request | None = None) -> tuple[Shown, ...]:
+        """What each lane has shown on the request's workload, in its language and group; nothing for other work.
+
+        Without a `request` it is taken to come behind the very prompts that its sets were run behind.
+        """
         policy, workload = self.policy, signals.workload
         if policy is None or workload not in policy.measured:
             return ()
         if self.supposed is not None:
             return supposed(policy, workload, self.supposed)
         group = signals.declared.get(GROUP) if GROUP in policy.facts else None
-        key = (today, workload, signals.language, None if group is None else str(group))
+        behind = None if request is None else self._behind(workload, request)
+        key = _Key(today, workload, signals.language, None if group is None else str(group), behind)
         if key not in self._known:
-            self._known[key] = tuple(self._shown(*key))
+            shown = tuple(self._shown(key))
+            if any(entry.at > _now() for entry in self.entries):  # what is ahead of the clock now need not be for long
+                return shown
+            self._known[key] = shown
         return self._known[key]
+
+    def _behind(self, workload: str, request: Request) -> frozenset[str]:
+        """The sets of the workload that were run behind the prompt that the request comes with, or behind none."""
+        sets = self.basis.on.get(workload, ())
+        if not any(one.prompt for one in sets):
+            return frozenset(one.set for one in sets)
+        came = prompt_hash(_instruction(request))
+        return frozenset(one.set for one in sets if one.prompt in ("", came))
 
     def prompted(self, request: Request) -> Request:
         """The request as it is sent: behind the prompt of its workload, where that has one."""
@@ -98,10 +127,12 @@ class Standing:
 
     def answered(self, lane: Lane, model: str) -> Other | None:
         """What is news of a lane that answers as `model`: that it was measured as another, if so. It counts at once."""
-        entries = [e for e in self.entries if e.lane == lane.name and e.endpoint == lane.url and e.reported != model]
-        if not entries or any(o.at >= entries[-1].at and o.answered == model for o in self._others(lane)):
+        seen = max((o.at for o in self._others(lane) if o.answered == model), default=_EVER)
+        entries = (e for e in self.entries if e.lane == lane.name and e.endpoint == lane.url)
+        entry = next((e for e in entries if e.reported != model and seen < e.at <= _now()), None)
+        if entry is None:
             return None
-        found = Other(lane.name, lane.url, entries[-1].reported, model, datetime.datetime.now(datetime.UTC))
+        found = Other(lane.name, lane.url, entry.reported, model, _now())
         self.others.append(found)
         self._known.clear()
         return found
@@ -119,25 +150,29 @@ class Standing:
     def _others(self, lane: Lane) -> Iterator[Other]:
         return (o for o in self.others if o.lane == lane.name and o.endpoint == lane.url)
 
-    def _shown(self, today: datetime.date, workload: str, language: str | None, group: str | None) -> Iterator[Shown]:
+    def _shown(self, key: _Key) -> Iterator[Shown]:
         assert self.policy is not None
         for lane in self.policy.lanes.values():
             if self.trouble:
                 yield Shown(lane.name, self.trouble)
                 continue
-            entries = [e for e in self.entries if e.workload == workload and e.lane == lane.name]
+            # By when it was measured, and not by when it was written down: answers on file are not news.
+            entries = [e for e in self.entries if e.workload == key.workload and e.lane == lane.name]
+            entries.sort(key=lambda entry: entry.at)
             for entry in reversed(entries):
-                if not self._stale(entry, lane, today):
-                    yield self._bound(entry, language, group)
+                if not self._stale(entry, lane, key.today):
+                    yield self._bound(entry, key)
                     break
             else:
                 if entries:
-                    yield Shown(lane.name, self._stale(entries[-1], lane, today))
+                    yield Shown(lane.name, self._stale(entries[-1], lane, key.today))
 
     def _stale(self, entry: Evidence, lane: Lane, today: datetime.date) -> str:
         """Why the entry does not count any more, if so: the first thing that has changed since."""
         policy, day = self.policy, entry.at.date()
         assert policy is not None
+        if entry.at > _now():
+            return f"it is dated {entry.at:%Y-%m-%d %H:%M}, which is ahead of the clock"
         now = {one.set: one for one in self.basis.on.get(entry.workload, ())}
         then = {one.set: one for one in entry.on}
         if now.keys() != then.keys():
@@ -162,28 +197,28 @@ class Standing:
             return f"it was measured on {day}, and evidence counts for {policy.fresh_days} days"
         return ""
 
-    def _bound(self, entry: Evidence, language: str | None, group: str | None) -> Shown:
-        """What the entry shows for requests in this language and group."""
+    def _bound(self, entry: Evidence, key: _Key) -> Shown:
+        """What the entry shows for such requests."""
         assert self.policy is not None
         by_group = GROUP in self.policy.facts
-        cell, missing = _cell(entry.bounds, language, group, by_group=by_group)
+        bounds, missing = entry.bounds, ""
+        if key.behind is not None and len(key.behind) < len(entry.on):
+            if len(key.behind) != 1:
+                missing = "it was measured behind prompts that the request does not come with"
+            bounds = _of_set(entry.bounds, *key.behind) if len(key.behind) == 1 else {}
+        cell = ""
+        if not missing:
+            cell, missing = _cell(bounds, key.language, key.group, by_group=by_group)
         if not missing:
             missing = self._worse(entry, by_group=by_group)
         if missing:
             return Shown(entry.lane, missing)
-        bound = entry.bounds[cell]
+        bound = bounds[cell]
         answers, rejected = self.heard.counts(entry.workload, entry.lane, entry.at)
         lower = min(bound.lower, most_good(answers, rejected, entry.confidence))
-        return Shown(
-            entry.lane,
-            "",
-            lower,
-            entry.confidence,
-            bound.samples,
-            entry.at.date(),
-            answers if rejected else 0,
-            rejected,
-        )
+        if not rejected:
+            answers = 0
+        return Shown(entry.lane, "", lower, entry.confidence, bound.samples, entry.at.date(), answers, rejected)
 
     def _worse(self, entry: Evidence, *, by_group: bool) -> str:
         """A part of the work, which the whole must not hide, on which the lane is proved to be below the bar."""
@@ -199,8 +234,9 @@ class Standing:
 
 def _cell(bounds: Mapping[str, Bound], language: str | None, group: str | None, *, by_group: bool) -> tuple[str, str]:
     """The part of the evidence that speaks of such requests; or why there is none."""
-    languages = _sorted(key.partition("/")[0] for key in bounds if not key.startswith("#"))
-    groups = _sorted(key.partition("/")[2] for key in bounds if not key.startswith("#")) if by_group else []
+    parts = [key for key in bounds if "#" not in key]
+    languages = _sorted(key.partition("/")[0] for key in parts)
+    groups = _sorted(key.partition("/")[2] for key in parts) if by_group else []
     if languages and language not in languages:
         said = f"not in {language}" if language else "the request's language is not known"
         return "", f"it was measured in {', '.join(languages)}, and {said}"
@@ -209,6 +245,26 @@ def _cell(bounds: Mapping[str, Bound], language: str | None, group: str | None, 
         return "", f"it was measured on {', '.join(groups)}, and {said}"
     cell = (language or "" if languages else "") + (f"/{group}" if groups else "")
     return (cell, "") if cell in bounds else ("", f"it was not measured on {group} in {language}")
+
+
+def _of_set(bounds: Mapping[str, Bound], name: str) -> dict[str, Bound]:
+    """What was shown on one of the sets, by its languages and groups."""
+    ends = f"#{name}"
+    return {key.removesuffix(ends): bound for key, bound in bounds.items() if key.endswith(ends)}
+
+
+def _instruction(request: Request) -> str:
+    """The system prompt that a request begins with; empty where it has none."""
+    messages = request.body.get("messages")
+    first = messages[0] if isinstance(messages, list) and messages else None
+    if not isinstance(first, dict) or first.get("role") not in ("system", "developer"):
+        return ""
+    content = first.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _sorted(names: Iterable[str]) -> list[str]:

@@ -155,12 +155,13 @@ class Tally:
         )  # fmt: skip
 
     def _bounds(self, confidence: float) -> dict[str, Bound]:
-        """The bounds of all samples, of each language, group, both, and set; the whole first."""
+        """The bounds of all samples, of each language, group and both, and the same of each set; the whole first."""
         parts: dict[str, array[float]] = {"": array("d")}
         for cell, scores in sorted(self._scores.items()):
             both = f"{cell.language}/{cell.group}" if cell.language and cell.group else ""
             group = f"/{cell.group}" if cell.group else ""
-            for name in dict.fromkeys(("", cell.language, group, both, f"#{cell.set}")):
+            names = dict.fromkeys(("", cell.language, group, both))
+            for name in (*names, *(f"{name}#{cell.set}" for name in names)):
                 parts.setdefault(name, array("d")).extend(scores)
         return {name: _bound(scores, confidence) for name, scores in parts.items()}
 

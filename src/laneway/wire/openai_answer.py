@@ -175,6 +175,11 @@ class Stream:
         self._sent = self._sent or bool(events)
         return events
 
+    @property
+    def model(self) -> str | None:
+        """What the lane has called itself so far, where that is a name."""
+        return self._draft.name
+
     def answer(self) -> Answer:
         """What has come so far; `complete` where the lane said why it stopped."""
         return self._draft.answer()
@@ -238,6 +243,11 @@ class _Draft:
         if usage != _NOT_SAID:
             self.usage = usage
 
+    @property
+    def name(self) -> str | None:
+        """The model's name, where it is one that may stand in a record."""
+        return self.model if self.model and _MODEL.fullmatch(self.model) else None
+
     def add(self, message: _Message | None, finish: str | None, *, whole: bool = False) -> bool:
         """Add a piece; True where it tells the reader something, or why the lane stopped."""
         self.finish = finish or self.finish
@@ -276,7 +286,7 @@ class _Draft:
             tokens_in=_count(usage.get("prompt_tokens")),
             tokens_out=_count(usage.get("completion_tokens")),
             cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
-            model=self.model if self.model and _MODEL.fullmatch(self.model) else None,
+            model=self.name,
             complete=self.finish is not None,
         )
 

@@ -17,15 +17,17 @@ from laneway.decide import decide
 from laneway.decision import Refuse, Route
 from laneway.errors import PolicyError
 from laneway.evidence.basis import basis
-from laneway.evidence.ledger import FILE, Bound, Evidence, On, append
+from laneway.evidence.ledger import FILE, Bound, Evidence, On, append, read
 from laneway.evidence.sample import prompt_hash, set_hash
 from laneway.evidence.sets import read_set
-from laneway.evidence.standing import Standing, stand
+from laneway.evidence.standing import Other, Standing, stand
 from laneway.facts import Facts
 from laneway.policy import Policy
-from laneway.policy_file import load
+from laneway.policy_file import load, parse
 from laneway.record import Feedback, Word
+from laneway.request import Request
 from laneway.signals import Ask, Signals
+from laneway.wire import openai
 
 TODAY = datetime.date(2026, 11, 29)
 AT = datetime.datetime(2026, 11, 20, 10, tzinfo=datetime.UTC)
@@ -76,7 +78,7 @@ def evidence(folder: Path, **changes: object) -> Evidence:
     path = folder / "evals" / "flags.yaml"
     found = read_set(path)
     on = On("flags", set_hash(found), hashlib.sha256(path.read_bytes()).hexdigest(),
-            prompt_hash((folder / "prompt.md").read_text()))  # fmt: skip
+            prompt_hash((folder / "prompt.md").read_text()), found.prompt or "")  # fmt: skip
     made = Evidence(at=AT, workload="clauses", lane="home", model="small", reported="small-q4",
                     endpoint="http://127.0.0.1:8081/v1", on=(on,), confidence=0.95,
                     bounds={"": Bound(60, 0.98, 0.9, 1.0), "#flags": Bound(60, 0.98, 0.9, 1.0)})  # fmt: skip
@@ -244,6 +246,58 @@ def test_groups_count_apart_where_requests_name_theirs(folder: Path) -> None:
     assert lower("loan") == (0.7, "")
     assert lower("sale") == (0.0, "it was measured on lease, loan, and not on sale")
     assert lower(None) == (0.0, "it was measured on lease, loan, and nobody has said the request's group")
+
+
+def test_what_was_measured_last_counts_and_not_what_was_written_last(folder: Path) -> None:
+    """Answers on file that are written down once more do not push aside a later measurement that went badly."""
+    standing(folder, at=AT + datetime.timedelta(hours=1), bounds={"": Bound(60, 0.5, 0.4, 0.6)})
+    assert decided(standing(folder))[0] == ""
+
+
+def test_what_is_dated_ahead_of_the_clock_does_not_count(folder: Path) -> None:
+    """A machine with a fast clock cannot make evidence that nothing seen later could end."""
+    found = standing(folder, at=datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5))
+    assert "which is ahead of the clock" in decided(found)[1]
+    assert found.policy is not None
+    assert found.answered(found.policy.lanes["home"], "tiny-q2") is None
+    assert not found.others
+
+
+def test_each_evidence_of_a_lane_is_ended_by_another_model(folder: Path) -> None:
+    """Also where an older line of other work stands behind it in the ledger, with another shut between the two."""
+    edited("laneway.yaml", "  other: {}", "  other: {evals: [evals/flags.yaml]}")(folder)
+    append(folder / FILE, evidence(folder, at=AT + datetime.timedelta(days=2)))
+    append(folder / FILE, evidence(folder, workload="other"))
+    policy = parse((folder / "laneway.yaml").read_text(), str(folder / "laneway.yaml"))
+    entries = read(folder / FILE)
+    seen = Other("home", "http://127.0.0.1:8081/v1", "small-q4", "tiny-q2", AT + datetime.timedelta(days=1))
+    found = Standing(policy=policy, entries=entries, others=[seen])
+    assert found.answered(policy.lanes["home"], "tiny-q2") is not None
+    assert found.answered(policy.lanes["home"], "tiny-q2") is None
+
+
+def asked(*messages: tuple[str, str]) -> Request:
+    """A request for the work, as it comes."""
+    body = {"model": "clauses", "messages": [{"role": role, "content": text} for role, text in messages]}
+    return openai.read(msgspec.json.encode(body), {})
+
+
+def test_evidence_behind_a_sets_own_prompt_is_for_requests_that_come_with_it(folder: Path) -> None:
+    """Where the workload has no prompt of its own, a request without the set's finds no evidence; one with it does."""
+    edited("laneway.yaml", "prompt: prompt.md, ", "")(folder)
+    edited("evals/flags.yaml", "scorers:", "prompt: ../prompt.md\nscorers:")(folder)
+    found = standing(folder)
+    signals = Signals(sensitivity="public", workload="clauses")
+    prompt = (folder / "prompt.md").read_text()
+    for messages, lower in (
+        ([("user", "One?")], 0.0),
+        ([("system", "Something else."), ("user", "One?")], 0.0),
+        ([("system", prompt), ("user", "One?")], 0.9),
+        ([("developer", prompt), ("user", "One?")], 0.9),
+    ):
+        shown = found.of(signals, TODAY, asked(*messages))[0]
+        assert shown.lower == lower
+        assert ("does not come with" in shown.missing) == (lower == 0.0)
 
 
 def test_a_damaged_ledger_shuts_every_lane_and_says_so(folder: Path) -> None:
