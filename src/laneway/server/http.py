@@ -218,6 +218,8 @@ class Connection(asyncio.Protocol):
         """Part of asyncio.Protocol."""
         self._open.discard(self)
         self._next.clear()
+        self._transport = None
+        del self._parser  # which holds this object, so that only a garbage collection would free either
         if self._now is not None:
             self._now.gone = True
             if self._now.watched and self._task is not None:
