@@ -18,7 +18,7 @@ from tests.harness import policy_text
 from laneway.evidence.ledger import Evidence, read
 from laneway.providers.scripted import ScriptedLane
 
-__all__ = ["Case", "Ended", "Row", "case", "rows"]
+__all__ = ["Case", "Ended", "Row", "case", "command", "ended", "rows"]
 
 Row = dict[str, Any]
 _BAR = "\n  evidence: {score: 0.85, confidence: 0.95}"
@@ -73,12 +73,8 @@ class Case:
 
     async def start(self, *arguments: str, **environ: str) -> asyncio.subprocess.Process:
         """`laneway eval run` as a process."""
-        command = ("-m", "laneway.cli", "eval", "run", "--policy", f"{self.folder / 'laneway.yaml'}", *arguments)
-        pipe = asyncio.subprocess.PIPE
         known = {"PREMIUM_KEY": "sk-canary-key"} | environ
-        return await asyncio.create_subprocess_exec(
-            sys.executable, *command, env=os.environ | known, stdout=pipe, stderr=pipe
-        )
+        return await command("run", "--policy", f"{self.folder / 'laneway.yaml'}", *arguments, **known)
 
     async def run(self, *arguments: str, **environ: str) -> Ended:
         """`laneway eval run`, and how it ended."""
@@ -91,6 +87,14 @@ class Case:
     def asked(self, lane: ScriptedLane) -> Counter[str]:
         """How often the lane was asked each question."""
         return Counter(seen.body["messages"][-1]["content"] for seen in lane.seen)  # type: ignore[index]
+
+
+async def command(*arguments: str, **environ: str) -> asyncio.subprocess.Process:
+    """`laneway eval ARGUMENTS` as a process."""
+    whole, pipe = ("-m", "laneway.cli", "eval", *arguments), asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *whole, env=os.environ | environ, stdout=pipe, stderr=pipe
+    )
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ended:

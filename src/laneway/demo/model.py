@@ -57,7 +57,7 @@ def main() -> None:
     params.model_alias = {MODEL}
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.n_ctx = 1024
+    params.n_ctx = int(sys.argv[1]) if sys.argv[1:] else 1024
     params.n_parallel = 1
     params.n_batch = params.n_ubatch = 256
     params.n_predict = 256
