@@ -135,7 +135,7 @@ def _costs(costs: Sequence[float]) -> tuple[Callable[[float], float], list[tuple
         return (lambda _: 4.0), [(4.0, "0")]
     if most / min(paid) < _FAR:
         step = 10 ** math.floor(math.log10(most))
-        step = next(s for s in (step / 5, step / 2, step, 2 * step) if most * 1.1 / s <= 5)
+        step = next(s for s in (step / 5, step / 2, step, 2 * step, 5 * step) if most * 1.1 / s <= 5)
         top = math.ceil(most * 1.1 / step) * step
         return (lambda cost: round(4 + 92 * cost / top, 2)), [
             (round(4 + 92 * i * step / top, 2), f"{i * step:.3g}") for i in range(round(top / step) + 1)

@@ -478,6 +478,7 @@ def test_a_scale_begins_below_what_is_on_it() -> None:
         ([0.0, 0.001, 0.1], ["0", "0.001", "0.01", "0.1"]),
         ([0.0], ["0"]),
         ([3.0, 7.5], ["0", "2", "4", "6", "8", "10"]),
+        ([0.5, 0.95], ["0", "0.5", "1", "1.5"]),
     ],
 )
 def test_costs_are_drawn_on_a_scale_that_fits_them(costs: list[float], ticks: list[str]) -> None:
