@@ -63,7 +63,8 @@ class Line:
         await self._writer.drain()
         if then == "reset":
             await self.pause(_APART if start else 0)
-            sock = self._writer.get_extra_info("socket")
+            if (sock := self._writer.get_extra_info("socket")) is None:
+                raise HungUpError  # the client was quicker
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._writer.transport.abort()
         elif then == "close":
