@@ -192,6 +192,35 @@ UNTRIED = {"disconnected", "slow_reader", "body_too_slow", "overloaded"}
 """One has no answer to look into, the others take half a minute or a thousand clients: tests of their own try them."""
 
 
+def word(decision: str, reason: str = "wrong", user: str = "anna", *, accepted: bool = False) -> bytes:
+    """A request that says what somebody thinks of an answer."""
+    said = {"decision": decision, "accepted": accepted, "reason": reason, "user": user}
+    return http(said, path="/v1/feedback")
+
+
+async def through_feedback(tried: Tried, url: str) -> None:
+    """Words on answers that are refused: of no answer, too long, with a number in them, one too many."""
+    good = decision_of(await sent(url, http(chat("please", model="lane/home"))))
+    held = decision_of(await sent(url, http(chat("x", model="flags"))))
+    for name, data in {
+        "feedback on nothing": word(PROMPT), "feedback on what was held": word(held),
+        "a reason of two lines": word(good, f"{PROMPT}\n{PROMPT}"), "a number as the reason": word(good, NUMBER),
+        "an unknown field": http({PROMPT: 1}, path="/v1/feedback"), "a number as the user": word(good, user=NUMBER),
+        "a label on feedback": http({}, path="/v1/feedback", headers=f"Laneway-Team: {PROMPT}\r\n"),
+    }.items():  # fmt: skip
+        tried.path(name, await sent(url, data))
+    for n in range(20):
+        assert b" 200 OK" in (await sent(url, word(good, user=f"u{n}")))[:20]
+    tried.path("one word too many", await sent(url, word(good, user="another", accepted=True)))
+
+
+def decision_of(answer: bytes) -> str:
+    """The decision's id in a response."""
+    found = re.search(rb"(?i)laneway-decision: (\S+)", answer)
+    assert found, answer[:200]
+    return found[1].decode()
+
+
 async def answering(url: str) -> None:
     """Wait until both lanes are called again and answer, so that no breaker or pause spares them the next fault."""
     async with asyncio.timeout(30):
@@ -318,6 +347,7 @@ def test_no_canary_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 tried.path(name, await sent(url, data))
             odd = http(SAID, path=f"http://user:{CLIENT_KEY}@{PLACE}.example/v1/chat/completions")
             tried.path("an absolute path", await sent(url, odd), allowed=(ANSWER,))
+            await through_feedback(tried, url)
             await through_lanes(tried, url, home, premium)
             await without_disk(tried, url, pid, tmp_path / "elsewhere")
             assert b"200 OK" in await sent(url, http(chat("please")))

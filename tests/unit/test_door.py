@@ -266,7 +266,9 @@ MAY = {
     "server.app": {"socket", "uvloop"},
     "server.http": {"http"},  # the names of statuses
     "cli": {"import_module"},  # a verb of a fixed list, once it is asked for
-    "cli.lanes": {"urllib"},  # asks the server on this machine
+    "cli.asking": {"urllib"},  # asks the server on this machine
+    "cli.eval.run": {"uvloop"},  # the loop that evaluations run in, over the same door
+    "cli.eval.prefer": {"uvloop"},
     "cli.init": {"http"},  # looks for a local server
     "cli.diff": {"subprocess"},  # git, for `REV:path`
     "evidence.sandbox": {"subprocess"},  # code that is graded, shut in by the kernel

@@ -21,7 +21,7 @@ from laneway.lane import KINDS, Zone
 from laneway.people.matrix import Matrix, Use
 from laneway.policy import Grant, Policy, Ranking, Waiver
 from laneway.policy_file import parse
-from laneway.proof.finding import Subject
+from laneway.proof.finding import Subject, without
 from laneway.proof.oracle import Enumeration, Solver
 from laneway.proof.space import Space, signals_of
 from laneway.signals import Ask
@@ -40,7 +40,7 @@ def routes(policy: Policy) -> list[tuple[str, Route]]:
     for place, cell in enumerate(itertools.product(*(range(len(d.values)) for d in space.dimensions))):
         if possible >> place & 1:
             signals = signals_of(space, cell)
-            decision = decide(policy, Ask(), signals, Facts(today=TODAY))
+            decision = decide(policy, Ask(), signals, without(policy, signals, (), TODAY))
             if isinstance(decision, Route):
                 found.append((signals.sensitivity, decision))
     return found

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.policies import TODAY, changed, full
+from tests.policies import FULL, TODAY, changed, full
 
 from laneway.decide import decide
 from laneway.decision import Decision, Hold
@@ -149,8 +150,9 @@ def test_a_rule_in_brackets_needs_quotes_and_the_error_says_so() -> None:
 
 def test_a_weak_answer_needs_a_check() -> None:
     """Where the gate checks nothing no answer is weak, so a case cannot say so."""
-    checked = "checks: [empty, cut-off, invalid-json, tool-call, refusal]\n  judge: [safest, strongest]"
-    policy = parse_policy(changed(checked, "checks: []"))
+    checked = "checks: [empty, cut-off, invalid-json, tool-call, refusal, contract]\n  judge: [safest, strongest]"
+    (output,) = re.findall(r", output: .*?4000}", FULL)
+    policy = parse_policy(changed(checked, "checks: []", changed(output, "")))
     with pytest.raises(PolicyError, match="no answer is weak, as the policy's gate has no `checks`"):
         parse("cases:\n  - {says: One., given: {}, answers: {home: weak}, expect: {end: marked}}\n", policy)
     with pytest.raises(PolicyError, match="no answer is doubtful, as the policy's gate names no `judge`"):
