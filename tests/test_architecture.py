@@ -93,7 +93,7 @@ LAYERS = """
     cli.why
     cli.log cli.demo
     cli.eval.report cli.eval.compare cli.eval.judging cli.eval.prefer cli.eval.outcome cli.eval.run
-    cli.eval.init cli.eval.trade cli.eval
+    cli.eval.add cli.eval.init cli.eval.trade cli.eval
     cli
     cli.__main__
 """

@@ -192,3 +192,13 @@ def test_rows_of_ten_thousand_samples_are_a_set(tmp_path: Path) -> None:
             "scorers": [{"exact": {}}]}  # fmt: skip
     path.write_text("".join(json.dumps(row) + "\n" for row in (head, *rows(10_000))), "utf-8")
     assert command("export", "openai", path, "-o", tmp_path / "out.jsonl").exit_code == 0
+
+
+def test_a_request_of_which_nothing_was_kept_cannot_be_added(tmp_path: Path) -> None:
+    """`eval add` says that no content is captured, and what to do instead; nothing is written."""
+    told = CliRunner().invoke(main, ["eval", "add", str(tmp_path / "mine.yaml"), "--from", "1a2258c979b-1af6fabbd065"])
+    assert told.exit_code == 2
+    said = " ".join(told.output.split())
+    assert "no policy can have content captured yet; take the text from where it was written" in said
+    assert "laneway why 1a2258c979b-1af6fabbd065" in said
+    assert not [*tmp_path.iterdir()]

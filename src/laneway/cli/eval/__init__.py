@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from laneway.cli.eval.add import add
 from laneway.cli.eval.compare import compare
 from laneway.cli.eval.init import init
 from laneway.cli.eval.prefer import prefer
@@ -19,5 +20,5 @@ def evals() -> None:
     """Measure lanes on the policy's evaluation sets, and say what that proves."""
 
 
-for _command in (init, run, report, compare, prefer, import_, export):
+for _command in (add, init, run, report, compare, prefer, import_, export):
     evals.add_command(_command)
