@@ -20,6 +20,7 @@ from laneway.policy import (
     Policy,
     Ranking,
     Review,
+    Shadow,
     Unlabelled,
     Waiver,
     Workload,
@@ -100,6 +101,8 @@ ranking_words = st.lists(
     st.sampled_from(["cheapest", "safest", "strongest", "fastest", "next", *LANES, *ZONES]), min_size=1, max_size=3
 ).map(tuple)  # fmt: skip
 
+shadow_words = st.lists(st.sampled_from([*LANES, *ZONES]), min_size=1, max_size=2).map(tuple)
+
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
@@ -121,6 +124,8 @@ def policies(draw: st.DrawFn) -> Policy:
     waivers += draw(st.sampled_from([[({*LANES}, 9)], []]))
     weak, judge = draw(ranking_words), draw(st.one_of(st.just(()), ranking_words))
     sets = draw(st.sampled_from([(), ("evals/review.yaml",)]))
+    unseen = draw(st.lists(st.tuples(whens, shadow_words, st.one_of(st.just(()), ranking_words),
+                                     st.sampled_from([-1, 0, 9])), max_size=2))  # fmt: skip
     return Policy(
         name="generated", text="", hash="", file="generated", currency="EUR", classes=CLASSES,
         unlabelled=Unlabelled(sensitivity="internal"), lanes=draw(lanes), strength=draw(st.permutations(LANES).map(tuple)),
@@ -130,6 +135,9 @@ def policies(draw: st.DrawFn) -> Policy:
         limits=tuple(Limit(id=f"limit[{i}]", says=f"limit {i}", when=c, zones=z) for i, (c, z) in enumerate(limits)),
         routes=rankings("routes"), fallbacks=rankings("fallbacks"),
         reviews=tuple(Review(id=f"reviews[{i}]", says=f"review {i}", when=c) for i, c in enumerate(reviews)),
+        shadows=tuple(Shadow(id=f"shadow[{i}]", says=f"shadow {i}", when=when, lanes=words, share=0.5, judge=judges,
+                             budget=1.0, until=TODAY + datetime.timedelta(days=days))
+                      for i, (when, words, judges, days) in enumerate(unseen)),
         gate=Gate(says="gate", bar=Bar(0.9, 0.95) if sets else None, checks=("empty", "judge") if judge else ("empty",), judge=judge, weak=weak,
                   weak_stop=draw(st.sampled_from(["hold", "refuse", "marked"])),
                   waivers=tuple(Waiver(id=f"gate.waiver[{i}]", says=f"waiver {i}", lanes=frozenset(names), by="DPO",

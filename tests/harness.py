@@ -46,8 +46,8 @@ lanes:
     model: premium-model
     key: env:PREMIUM_KEY
     address: private-allowed
-    price: {{input: 3.00, output: 15.00}}
-strength: [home, premium]
+    price: {{input: 3.00, output: 15.00}}{premium_more}{third_lane}
+strength: [home, {third_name}premium]
 zones: {{ours: {{kind: [local, private]}}, outside: {{kind: premium}}}}
 wall:
   - {{sensitivity: [restricted, confidential], zones: [ours], says: Restricted data stays at home.}}
@@ -61,13 +61,14 @@ routes:
 gate:
   says: A weak answer is redone once by a stronger lane.
   checks: [empty, cut-off, invalid-json, tool-call]
-  waiver: {{lanes: [home, premium], until: {until}, by: Head of Platform}}
+  waiver: {{lanes: [home, {third_name}premium], until: {until}, by: Head of Platform}}
   weak: [strongest, {on_weak}]{more_gate}
 deadlines: {{interactive: {{first_byte: {first_byte}, total: {total}}}}}
 fallbacks:
   - {{says: The next allowed lane takes over., then: [next, refuse]}}
 reviews:
   - {{says: A lawyer reads risk flags before release., when: {{workload: flags}}, release: after-approval}}
+{tail}
 """
 
 
@@ -81,6 +82,10 @@ def policy_text(home: str, premium: str, **changes: str) -> str:
         "home_price": "0",
         "more_gate": "",
         "more_work": "",
+        "premium_more": "",
+        "third_lane": "",
+        "third_name": "",
+        "tail": "",
     } | changes
     return POLICY.format(home=home, premium=premium, **values)
 

@@ -384,6 +384,10 @@ def named() -> list[tuple[str, Edits]]:
     weak = "  weak: [strongest, refuse]"
     for word in ("premium", "shared", "world", "eea", "outside", "[ours, world]", "[safest, premium]"):
         made.append(("`judge` names a lane", ((weak, f"  judge: {word}\n{weak}"),)))
+    for key, word in itertools.product(("lanes", "judge"), ("premium", "shared", "world", "eea", "[ours, outside]")):
+        told = ", ".join(f"{name}: {value}" for name, value in ({"lanes": "home"} | {key: word}).items())
+        rule = f"shadow:\n  - {{says: Tried., {told}, share: 0.5, budget: 1, until: {LATER}}}\n"
+        made.append(("a shadow names a lane", (("gate:\n", f"{rule}gate:\n"),)))
     return made
 
 

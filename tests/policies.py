@@ -151,6 +151,9 @@ reviews:
   - {says: A lawyer reads what the model says of a contract., when: {workload: contract-review}, release: after-approval}
   - {when: {team: press}, release: now}
 
+shadow:
+  - {id: tryout, says: The rack shows what it can do with chats., when: {workload: chat}, lanes: [rack], share: 0.05, judge: [home], budget: 2, until: 2026-12-15}
+
 must:
   - {says: Confidential data is processed in the EEA only., never: {sensitivity: {at_least: confidential}, lane: {runs: {not: EEA}, kind: {not: [local, private]}}}}
   - {says: No request costs more than two euros., never: {cost: {over: 2}}}

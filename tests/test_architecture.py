@@ -27,7 +27,7 @@ LAYERS = """
     seal
     grammar_lanes
     grammar
-    grammar_work
+    grammar_work grammar_shadow
     policy_file
     starter
     wall
@@ -74,12 +74,12 @@ LAYERS = """
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
     store.merkle store.note store.checkpoint store.chain store.reader store.signing store.writer store
-    feedback
+    feedback shadowed
     breaker slots traffic
     aside race run
     serve
     evidence.plan evidence.held evidence.calling evidence.tally evidence.run evidence.judges
-    judge
+    judge shadow
     gateway
     rehearse
     server server.activation server.status server.http server.words server.api server.app
@@ -89,7 +89,7 @@ LAYERS = """
     cli.init cli.lanes cli.reject
     cli.certificate cli.test
     cli.check cli.policy cli.diff
-    cli.explain cli.review cli.serve
+    cli.explain cli.review cli.serve cli.shadow
     cli.why
     cli.log cli.demo
     cli.eval.report cli.eval.compare cli.eval.judging cli.eval.prefer cli.eval.outcome cli.eval.run
@@ -125,6 +125,7 @@ BROAD_EXCEPT = {
     "evidence.results": "the worker boundary: its callers would wait for ever",
     "evidence.sandbox.inside": "whatever sandboxed code raises, also to end its process, is its result",
     "evidence.scorers": "a scorer that fails is said, and counts neither as 0 nor as 1",
+    "shadow": "a request that is over must not hear of what fails behind it",
     "server.activation": "whatever goes wrong with a new policy file, the proved one stays in force",
     "schema": "jsonschema_rs raises several kinds that mean the same",
     "gateway": "whatever happens to a request goes on record, and is raised again",

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from laneway.admission import admitted
-from laneway.decision import Decision, Hold, Reason, Refuse, Route, Stop
+from laneway.decision import Decision, Hold, Reason, Refuse, Route, Stop, Unseen
 from laneway.facts import Facts, Shown
 from laneway.lane import Lane, plain
 from laneway.policy import Deadline, Limit, Policy, Ranking, Rule
@@ -50,6 +50,7 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
     if review is not None:
         kept = (reason for reason in plan.reasons if reason.code not in ("fallback", "weak", "judge"))
         return Hold(release="after-approval", reasons=(review, *kept), rejected=(*rejected, *plan.left_out))
+    unseen = () if ask.pin or not policy.shadows else tuple(_unseen(standing, open_, ask, signals, facts))
     first, deadline = policy.lanes[plan.lanes[0]], policy.deadlines.get(signals.latency, _NO_DEADLINE)
     hedge = deadline.hedge if len(plan.lanes) > 1 else None
     output = caps.get(first.name) or ask.max_output or first.limits.output or DEFAULT_OUTPUT
@@ -67,8 +68,13 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
         hedge=hedge,
         caps=caps,
         estimated_cost=first.cost(signals.tokens, output),
-        reasons=plan.reasons if hedge is None else (*plan.reasons, _hedged(plan.lanes, signals.latency, hedge)),
+        reasons=(
+            *plan.reasons,
+            *(() if hedge is None else (_hedged(plan.lanes, signals.latency, hedge),)),
+            *(_shadowed(policy, each) for each in unseen),
+        ),
         rejected=rejected + plan.left_out,
+        shadow=unseen,
     )
 
 
@@ -161,6 +167,34 @@ def _usable(
 def _judging(standing: _Standing, open_: tuple[str, ...], ask: Ask, signals: Signals, facts: Facts) -> tuple[str, ...]:
     """The lanes that may judge: those left open, and with a pin, which names who answers, those it left out."""
     return _usable(standing, Ask(None, ask.max_output), signals, facts)[0] if ask.pin else open_
+
+
+def _unseen(standing: _Standing, open_: tuple[str, ...], ask: Ask, signals: Signals, facts: Facts) -> Iterable[Unseen]:
+    """Who may answer unseen, by each rule in force: what the wall, its limits and the lanes' own abilities leave.
+
+    The evidence rule is not asked for a lane that answers, as a shadow is how a lane gets its first; it is for one
+    that compares, so that it is one of `open_`.
+    """
+    policy, order = standing.policy, _Order(standing, open_, _by_speed(open_, facts))
+    rules = [rule for rule in policy.shadows if facts.today <= rule.until and rule.surely(signals)]
+    if not rules:
+        return
+    row, limits = walled(policy, facts.today)[signals.sensitivity], [x for x in policy.limits if x.possibly(signals)]
+    left = tuple(
+        name for name in row.admitted
+        if name not in policy.gone and _shut(standing, limits, policy.lanes[name], ask, signals, facts) is None
+        and affordable(policy.lanes[name], ask, signals.tokens, signals.ceiling)[1] is None
+    )  # fmt: skip
+    for rule in rules:
+        lanes = _Order(standing, left, None).of(rule.lanes)
+        if lanes:
+            yield Unseen(rule.id, lanes, order.of(rule.judge))
+
+
+def _shadowed(policy: Policy, unseen: Unseen) -> Reason:
+    rule = next(rule for rule in policy.shadows if rule.id == unseen.rule)
+    effect = f"a share of {plain(rule.share)} is also answered unseen by {', '.join(unseen.lanes)}"
+    return Reason("shadow", rule.id, "", effect, rule.says)
 
 
 def _shut(

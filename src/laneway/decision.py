@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Decision", "Hold", "OnWeak", "Reason", "Refuse", "Release", "Route", "Stop"]
+__all__ = ["Decision", "Hold", "OnWeak", "Reason", "Refuse", "Release", "Route", "Stop", "Unseen"]
 
 Stop = Literal["hold", "refuse"]
 OnWeak = Literal["hold", "refuse", "marked"]
@@ -32,6 +32,14 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     lane: str = ""
 
 
+class Unseen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The lanes that may answer a request unseen by a rule of `shadow`, and those that may compare, in order."""
+
+    rule: str
+    lanes: tuple[str, ...]
+    judge: tuple[str, ...] = ()
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag="route"):
     """Call `lanes` in order: the first is tried, the rest only when the one before failed.
 
@@ -42,6 +50,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
     lane, in the policy's currency, None where a price is unknown. Deadlines in seconds, None for none; after `hedge`
     seconds without a word from one of `lanes` the next of them is asked too.
     `met`: the lanes that may serve on evidence, where others serve on a waiver; `evidence` says it of the first.
+    `shadow`: who may answer unseen besides, once the client has its answer, rule by rule.
     """
 
     lanes: tuple[str, ...]
@@ -59,6 +68,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag
     reasons: tuple[Reason, ...]
     rejected: tuple[Reason, ...]
     met: tuple[str, ...] = ()
+    shadow: tuple[Unseen, ...] = ()
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision", tag="hold"):

@@ -68,6 +68,7 @@ def _plan(route: Route) -> dict[str, object]:
         "on_failure": route.on_failure,
         "escalate": list(route.escalate),
         "judge": list(route.judge),
+        "shadow": [{"rule": x.rule, "lanes": list(x.lanes), "judge": list(x.judge)} for x in route.shadow],
         "on_weak": route.on_weak,
         "evidence": route.evidence,
         "first_byte": route.first_byte,

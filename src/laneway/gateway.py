@@ -34,6 +34,7 @@ from laneway.record import Attempt, Opening, Outcome, Shut, Status, Verdict
 from laneway.request import Request
 from laneway.run import Client, Got, Run
 from laneway.serve import serve
+from laneway.shadow import Shadows
 from laneway.signals import Ask, Signals
 from laneway.store import Log, Reader
 from laneway.traffic import Traffic
@@ -87,6 +88,7 @@ class Gateway:
     ) -> None:
         self.log, self.active, self.refused = log, active, ""
         self.traffic = Traffic()
+        self.shadows = Shadows(log)
         self.classify, self.today = classify, today
         self.others: dict[str, str] = {}
 
@@ -111,6 +113,7 @@ class Gateway:
             client=client, provider=provider, traffic=self.traffic, started=started,
             deadline=None if decision.total is None else started + decision.total,
         )  # fmt: skip
+        run.kept = self.shadows.wanted(run)
         try:
             if request.stream:
                 async with _kept_alive(run):
@@ -138,6 +141,8 @@ class Gateway:
         if client.started and not got.released:  # keep-alive began the response, so comments stand in for headers
             data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
         await client.finish(data, headers, stream=request.stream)
+        if run.kept:
+            self.shadows.follow(run, got)
 
     async def _served(self, run: Run) -> tuple[Got, Verdict]:
         """The answer that stands, and what the gate says of it. Raises LaneError where there is none."""

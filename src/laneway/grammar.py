@@ -33,7 +33,10 @@ from laneway.yaml_nodes import (
     text,
 )
 
-__all__ = ["Names", "approval", "bar", "condition", "currency", "fact_type", "network"]
+__all__ = ["RANKINGS", "Names", "approval", "bar", "condition", "currency", "fact_type", "network"]
+
+RANKINGS = ("cheapest", "safest", "strongest", "fastest", "next")
+"""The words that rank the lanes which are left."""
 
 _NUMERIC = ("ceiling", "tokens")
 _OPS: dict[str, Op] = {"at_least": "at_least", "at_most": "at_most", "over": "over", "under": "under"}

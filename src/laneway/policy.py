@@ -31,6 +31,7 @@ __all__ = [
     "Ranking",
     "Review",
     "Rule",
+    "Shadow",
     "Unlabelled",
     "Waiver",
     "Workload",
@@ -96,6 +97,21 @@ class Must(Rule):
 
     lane: tuple[tuple[str, frozenset[str], bool], ...] = ()
     cost_over: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shadow(Rule):
+    """Lanes and zones that also answer a `share` (0..1) of these requests, unseen, until a day, to be compared.
+
+    `judge` says by ranking words, lanes and zones who compares two answers; `budget` is the most money a day, None
+    where no lane costs anything.
+    """
+
+    lanes: tuple[str, ...]
+    share: float
+    until: datetime.date
+    judge: tuple[str, ...] = ()
+    budget: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +257,7 @@ class Policy:
     gate: Gate = Gate()
     deadlines: dict[str, Deadline] = field(default_factory=dict)
     reviews: tuple[Review, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
     must: tuple[Must, ...] = ()
     detect: Detect
     facts: dict[str, FactType] = field(default_factory=dict)
@@ -264,9 +281,9 @@ class Policy:
     def lines(self) -> dict[str, int]:
         """Where each rule, the gate and each lane stands in the file, by the id that reasons cite."""
         gate = self.gate
-        rules = (*self.grants, *self.limits, *self.routes, *self.fallbacks, *self.reviews, *gate.waivers)
+        lists = (self.grants, self.limits, self.routes, self.fallbacks, self.reviews, self.shadows, gate.waivers)
         lanes = {f"lanes.{name}": lane.line for name, lane in self.lanes.items()}
-        return {rule.id: rule.line for rule in rules} | {"gate": gate.line} | lanes
+        return {rule.id: rule.line for rules in lists for rule in rules} | {"gate": gate.line} | lanes
 
     @cached_property
     def measured(self) -> frozenset[str]:

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from laneway.addresses import within
 from laneway.condition import ALWAYS
 from laneway.errors import shown
-from laneway.grammar import Names, approval, bar, condition, currency, fact_type, network
+from laneway.grammar import RANKINGS, Names, approval, bar, condition, currency, fact_type, network
 from laneway.grammar_lanes import lane, lane_tests, zone
+from laneway.grammar_shadow import shadow
 from laneway.grammar_work import unlabelled, workload
 from laneway.lane import Lane, Zone
 from laneway.policy import (
@@ -56,7 +57,6 @@ __all__ = ["CHECKS", "IDENTIFIERS", "RANKINGS", "load", "parse"]
 T = TypeVar("T")
 
 CHECKS = ("empty", "cut-off", "invalid-json", "tool-call", "refusal", "contract")
-RANKINGS = ("cheapest", "safest", "strongest", "fastest", "next")
 IDENTIFIERS = ("se.personnummer", "no.fodselsnummer", "dk.cpr", "fi.hetu", "de.idnr", "iban", "card")
 _STOPS = ("hold", "refuse", "marked")
 _RESERVED = {*RANKINGS, *_STOPS, "auto", "lane"}
@@ -77,6 +77,7 @@ _TOP = (
     "deadlines",
     "fallbacks",
     "reviews",
+    "shadow",
     "must",
     "facts",
     "detect",
@@ -154,6 +155,7 @@ class _File:
             gate=gate,
             deadlines=top.get("deadlines", self._deadlines) or {},
             reviews=self._rules("reviews", self._review),
+            shadows=self._rules("shadow", lambda id, e: shadow(e, self.r, self.lanes, self.zones, self._shared(id, e))),
             must=self._rules("must", self._must),
             detect=top.get("detect", self._detect) or self._strictest(),
             facts=self.names.facts,
@@ -365,6 +367,7 @@ _RULE_KEYS = {
     "routes": ("id", "says", "when", "try"),
     "fallbacks": ("id", "says", "when", "then"),
     "reviews": ("id", "says", "when", "release"),
+    "shadow": ("id", "says", "when", "lanes", "share", "judge", "budget", "until"),
     "must": ("id", "says", "when", "never"),
 }
 

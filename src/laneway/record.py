@@ -2,7 +2,8 @@
 
 An `Intent` is written before any byte leaves for a lane, one per attempt; the `Outcome` before the last
 byte goes to the client. The first entry of a request carries its `Opening`. `Feedback` is what was said of the answer
-afterwards; a `Shut` says that a lane was found to be another model. No entry holds prompt text.
+afterwards; a `Shut` says that a lane was found to be another model. What another lane
+answered unseen is intents behind the outcome and one `Compared`. No entry holds prompt text.
 """
 
 from __future__ import annotations
@@ -18,24 +19,28 @@ from laneway.signals import Ask, Signals
 
 __all__ = [
     "Attempt",
+    "Compared",
     "Entry",
     "Feedback",
     "Intent",
     "Opening",
     "Outcome",
+    "Result",
     "Said",
     "Shut",
     "Source",
     "Status",
+    "Trial",
     "Verdict",
     "Why",
     "Word",
 ]
 
-Why = Literal["first", "retry", "fallback", "hedge", "escalation", "judge"]
+Why = Literal["first", "retry", "fallback", "hedge", "escalation", "judge", "shadow"]
 Said = Literal["pass", "fail", "unclear"]
 Status = Literal["answered", "refused", "held", "failed", "cancelled", "interrupted"]
 Source = Literal["user", "operator"]
+Result = Literal["better", "worse", "tie", "position", "unjudged", "failed"]
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +98,23 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     skipped: bool = False
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """By `rule` of the shadows, `lane` answers unseen what `incumbent` answered.
+
+    `worst` is the most that the call and those before it for the same comparison may cost.
+    """
+
+    rule: str
+    lane: str
+    incumbent: str
+    worst: float
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="intent", omit_defaults=True):
-    """About to call `lane`: attempt number `attempt` (from 1) of decision `id`."""
+    """About to call `lane`: attempt number `attempt` (from 1) of decision `id`.
+
+    `trial` where the client has its answer already, and this call is for a comparison.
+    """
 
     id: str
     attempt: int
@@ -102,6 +122,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="i
     why: Why
     cause: str = ""
     opening: Opening | None = None
+    trial: Trial | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", omit_defaults=True):
@@ -142,7 +163,28 @@ class Shut(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="shu
     answered: str
 
 
-Entry = Intent | Outcome | Feedback | Shut
+class Compared(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="compared", omit_defaults=True):
+    """How `lane`'s unseen answer to decision `id` compares with the `incumbent`'s, by `rule` of the shadows.
+
+    `position`: the judge's word went with the order. `unjudged`: they differ, and nobody could say which is better.
+    `failed`: no answer, for the reason in `code`, or one that fails the checks in `failed`; `interrupted` is no fault
+    of the lane. `cost` is of all the calls, `seconds` of the lane's own; `model` is what it calls itself.
+    """
+
+    id: str
+    lane: str
+    incumbent: str
+    rule: str
+    result: Result
+    failed: tuple[str, ...] = ()
+    code: str = ""
+    judge: str = ""
+    cost: float = 0.0
+    seconds: float = 0.0
+    model: str | None = None
+
+
+Entry = Intent | Outcome | Feedback | Shut | Compared
 
 
 class Word(NamedTuple):

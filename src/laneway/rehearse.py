@@ -74,6 +74,7 @@ async def _served(policy: Policy, case: Case, seen: Seen, today: datetime.date, 
 
     active = Active(policy, company, down(case.down), Standing(policy, supposed=case.evidence))
     gateway = Gateway(log, active, classify=classify, today=lambda: today)
+    gateway.shadows.stop()  # a case says what its client gets
     client, code = _Client(), ""
     try:
         await gateway.chat(case.body, case.headers, client)

@@ -46,7 +46,10 @@ class Got(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One request on its way. Times are seconds of the monotonic clock; `intents` are those on disk."""
+    """One request on its way. Times are seconds of the monotonic clock; `intents` are those on disk.
+
+    `kept`: the answer's text is wanted once the client has it.
+    """
 
     id: str
     policy: Policy
@@ -64,6 +67,7 @@ class Run:
     spent: float = 0.0
     ended: bool = False
     live: bool = False
+    kept: bool = False
 
     @property
     def failed(self) -> list[str]:

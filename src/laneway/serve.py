@@ -265,8 +265,8 @@ class _Call:
         take over, and the lane's time for its first byte runs.
         """
         run, live = self.run, not can_change(self.run.policy, self.run.route, self.lane.name)
-        stream, kept, done = openai.Stream(keep=not live or run.request.wants_json), list[bytes](), False
-        self.heard = stream
+        stream = openai.Stream(keep=not live or run.kept or run.request.wants_json)
+        self.heard, kept, done = stream, list[bytes](), False
         patience = asyncio.timeout(run.route.first_byte)
         async with patience, run.provider.call(self.lane, body, stream=True) as reply:
             chunks = reply.chunks()

@@ -19,12 +19,16 @@ MINUTE = 60.0
 
 
 class Slots:
-    """One lane's slots, under `limits`, which may be replaced. `held` are in use; `sent` are times of late calls."""
+    """One lane's slots, under `limits`, which may be replaced. `held` are in use.
+
+    `lent` asks those who hold one only while nobody else needs it to give way; it is called as soon as somebody waits.
+    """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic, minute: float = MINUTE) -> None:
         self.limits, self.held = limits, 0
         self._clock, self._minute = clock, minute
         self._sent, self._waiting = deque[float](), deque[asyncio.Future[None]]()
+        self.lent = set[Callable[[], None]]()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -32,14 +36,23 @@ class Slots:
         """How many wait for a slot."""
         return len(self._waiting)
 
+    def take_now(self) -> bool:
+        """Take a slot if one is free and nobody waits for it."""
+        now = self._clock()
+        if self._waiting or not self._free(now):
+            return False
+        self._hold(now)
+        return True
+
     async def take(self, patience: float) -> bool:
         """Take a slot, waiting at most `patience` seconds; False where none can be had by then."""
-        now = self._clock()
-        if not self._waiting and self._free(now):
-            self._hold(now)
+        if self.take_now():
             return True
+        now = self._clock()
         if patience <= 0 or self._soonest() > now + patience:
             return False
+        for give_way in tuple(self.lent):
+            give_way()
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._grant()

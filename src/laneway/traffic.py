@@ -11,7 +11,8 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -73,6 +74,23 @@ class Flow:
         self._become(self.breaker.entered(now), "its pause is over")
         self._save(now, RETRY_SHARE)
         return Passage(self, now, probe)
+
+    @contextmanager
+    def beside(self, give_way: Callable[[], None]) -> Iterator[bool]:
+        """A call beside the traffic: whether it may go. What becomes of it teaches nothing of the lane.
+
+        It takes a slot only where one is free now; `give_way` is called where a request comes to need it.
+        """
+        well = self.shut() is None and self.breaker.state(self.clock()) == "closed"
+        if not (well and self.slots.take_now()):
+            yield False
+            return
+        self.slots.lent.add(give_way)
+        try:
+            yield True
+        finally:
+            self.slots.lent.discard(give_way)
+            self.slots.give()
 
     def shut(self) -> LaneError | None:
         """Why no call may go to the lane now, if so."""

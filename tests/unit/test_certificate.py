@@ -279,7 +279,7 @@ def test_both_proofs_agree_on_the_lanes_reached_and_on_the_kinds_of_request(poli
     """By class, lane and hop, on generated policies: splitting cases finds what enumeration finds."""
     space = Space(policy)
     reach, bits, ways = Reach(policy, space, TODAY), Enumeration(space), Ways(policy, TODAY)
-    by_hop = dict(zip(HOPS, (reach.first, reach.fallback, reach.escalation, reach.judge), strict=True))
+    by_hop = dict(zip(HOPS, (reach.first, reach.fallback, reach.escalation, reach.judge, reach.shadow), strict=True))
     for name, lanes in ways.reach().items():
         of = space.cell_in("sensitivity", lambda value, name=name: value == name)  # type: ignore[misc]
         for lane, hops in lanes.items():

@@ -34,7 +34,7 @@ CONTRACT = {
 STORY = CONTRACT | {"asked", "attempts", "verdict", "outcome", "code", "lane", "cost", "times"}
 PLAN = {
     "first", "fallback", "on_failure", "escalate", "judge", "on_weak", "evidence", "first_byte", "total", "hedge",
-    "output_caps",
+    "output_caps", "shadow",
 }  # fmt: skip
 SIGNALS = {
     "sensitivity", "difficulty", "stakes", "latency", "ceiling", "tokens", "needs", "workload", "team", "region",

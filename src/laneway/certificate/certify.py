@@ -44,6 +44,7 @@ def _reached(subject: Subject, data_class: str) -> dict[str, tuple[Hop, ...]]:
     reach = subject.reach
     ways: dict[Hop, dict[str, Formula]] = {
         "first": reach.first, "fallback": reach.fallback, "escalation": reach.escalation, "judge": reach.judge,
+        "shadow": reach.shadow,
     }  # fmt: skip
     return {lane: tuple(hop for hop in HOPS if not subject.empty(of, ways[hop][lane])) for lane in subject.policy.lanes}
 

@@ -19,8 +19,8 @@ from laneway.source import replace_file
 
 __all__ = ["HOPS", "Certificate", "CertificateError", "Example", "Hop", "Kept", "Witnesses", "read", "sealed", "write"]
 
-Hop = Literal["first", "fallback", "escalation", "judge"]
-HOPS: tuple[Hop, ...] = ("first", "fallback", "escalation", "judge")
+Hop = Literal["first", "fallback", "escalation", "judge", "shadow"]
+HOPS: tuple[Hop, ...] = ("first", "fallback", "escalation", "judge", "shadow")
 
 
 class CertificateError(LanewayError):

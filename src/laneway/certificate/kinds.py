@@ -39,9 +39,9 @@ class Kinds:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        rules = (*policy.routes, *policy.fallbacks, *policy.reviews, *policy.limits, *policy.must)
+        lists = (policy.routes, policy.fallbacks, policy.reviews, policy.limits, policy.shadows, policy.must)
         self._tests: dict[str, list[Test]] = {}
-        for test in dict.fromkeys(chain.from_iterable(_tests(rule.when) for rule in rules)):
+        for test in dict.fromkeys(chain.from_iterable(_tests(rule.when) for rules in lists for rule in rules)):
             self._tests.setdefault(test.fact, []).append(test)
         self.facts = (*_BUILT_IN, *(fact for fact in policy.facts if fact in self._tests))
         self._told = [{self._tells(fact, value): value for value in self._values(fact)} for fact in self.facts]

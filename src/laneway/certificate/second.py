@@ -16,7 +16,7 @@ from laneway import __version__
 from laneway.certificate.cases import NO, YES, Part
 from laneway.certificate.form import HOPS, Certificate, Example, Hop, Kept
 from laneway.certificate.replay import replayed
-from laneway.certificate.ways import POSSIBLY, Ways, within
+from laneway.certificate.ways import POSSIBLY, SURELY, Ways, within
 from laneway.condition import fact_of
 from laneway.decide import affordable
 from laneway.errors import shown
@@ -139,6 +139,10 @@ class _Second:
                     yield f"{rule.id} names a lane that the wall keeps from a request which it decides"
         if gate.checks and self.ways.can(self.ways.tried, self._behind((*gate.weak, *gate.judge))):
             yield "gate names a lane that the wall keeps from a request whose answer may be weak or judged"
+        for shadow in policy.shadows:
+            when = self.ways.when(shadow.when, SURELY)
+            if self.ways.can(self.ways.tried, when, self._behind((*shadow.lanes, *shadow.judge))):
+                yield f"{shadow.id} names a lane that the wall keeps from a request that it shadows"
 
     def _behind(self, words: Iterable[str]) -> Part:
         lanes = self.ways.members(word for word in words if word not in _RANKING)
@@ -208,8 +212,12 @@ class _Second:
 
 
 def _calls(policy: Policy) -> int:
-    """How often a request may call one lane: for an answer, once more for it, and to judge either of two."""
-    return 4 if policy.gate.judge else 2
+    """How often a request may call one lane: for an answer, once more for it, and to judge either of two.
+
+    By each shadow once to answer unseen; and where it judges, in both orders for each lane that may.
+    """
+    shadows = (1 + 2 * len(policy.lanes) if rule.judge else 1 for rule in policy.shadows)
+    return (4 if policy.gate.judge else 2) + sum(shadows)
 
 
 def _most(lane: Lane) -> float:

@@ -19,12 +19,12 @@ from laneway.condition import All, Always, Condition, Not, Test
 from laneway.lane import Lane
 from laneway.policy import Policy, Ranking
 
-__all__ = ["POSSIBLY", "Ways", "within"]
+__all__ = ["POSSIBLY", "SURELY", "Ways", "within"]
 
 POSSIBLY = 1
 """What the safe reading of limits, reviews and musts asks of a condition: of no (0), unknown (1) and yes (2) the least
 that counts as holding."""
-_SURELY = 2
+SURELY = 2
 
 
 class Ways:
@@ -78,7 +78,7 @@ class Ways:
         return (self.cases.every if isinstance(condition, All) else self.cases.some)(parts)
 
     def _rules(self, rules: Iterable[Ranking]) -> list[Part]:
-        return [self.when(rule.when, _SURELY) for rule in rules]
+        return [self.when(rule.when, SURELY) for rule in rules]
 
     def _naming(self, lane: str, rules: tuple[Ranking, ...], whens: list[Part]) -> Part:
         """The requests of which the first rule that matches names the lane."""
@@ -126,11 +126,15 @@ class Ways:
         waived = self.where(
             "workload", lambda v: v in sets or any(w.workloads is None or v in w.workloads for w in waivers)
         )
+        return self.every(self.wall[lane.name], waived, self._able(lane))
+
+    def _able(self, lane: Lane) -> Part:
+        """What the lane itself can bear."""
         context, can = lane.limits.context, lane.supports
         short = YES if context is None else self.where("tokens", lambda v: v <= context)  # type: ignore[operator]
         able = YES if can is None else self.where("needs", can.issuperset)  # type: ignore[arg-type]
         priced = YES if lane.price is not None else self.where("ceiling", lambda v: v is None)
-        return self.every(self.wall[lane.name], waived, short, able, priced)
+        return self.every(short, able, priced)
 
     def _ways(self) -> dict[Hop, dict[str, list[Part]]]:
         """By hop and lane the requests that take it: any of several parts, each a question of its own."""
@@ -152,7 +156,19 @@ class Ways:
             "fallback": {lane: [part] for lane, part in falls.items()},
             "escalation": again,
             "judge": {lane: [self.every(self.tried, self._open[lane])] * (lane in judges) for lane in policy.lanes},
+            "shadow": {name: self._unseen(lane) for name, lane in policy.lanes.items()},
         }
+
+    def _unseen(self, lane: Lane) -> list[Part]:
+        """By each shadow in force the requests that the lane may answer unseen, evidence or not, or compare."""
+        found = []
+        for rule in self.policy.shadows:
+            when = self.every(self.tried, self.when(rule.when, SURELY))
+            if rule.until >= self.today and lane.name in self.members(rule.lanes):
+                found.append(self.every(when, self.wall[lane.name], self._able(lane)))
+            if rule.until >= self.today and lane.name in self.members(rule.judge):
+                found.append(self.every(when, self._open[lane.name]))
+        return found
 
     @cached_property
     def possible(self) -> Part:

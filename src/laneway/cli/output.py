@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from laneway.errors import UsageError, shown
 from laneway.store import Reader
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "policy_argument",
     "policy_option",
     "print_table",
+    "since_of",
     "styled",
 ]
 
@@ -98,3 +102,17 @@ def print_table(table: Table) -> None:
 def styled(text: str, style: str) -> Text:
     """Text of one style; plain where the output is not a terminal."""
     return Text(text, style=style)
+
+
+def since_of(text: str) -> datetime.datetime | None:
+    """When `--since` begins; None for all of time. Raises UsageError."""
+    if text == "all":
+        return None
+    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if match is None:
+        raise UsageError(f"--since takes 30m, 24h, 7d or `all`, not `{shown(text)}`")
+    length = datetime.timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
+    try:
+        return datetime.datetime.now(datetime.UTC) - length
+    except OverflowError:  # from before there was time: all of it
+        return None

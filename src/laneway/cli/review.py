@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from pathlib import Path
 
 import click
@@ -18,8 +17,8 @@ from laneway.cli.output import (
     out,
     policy_option,
     print_table,
+    since_of,
 )
-from laneway.errors import UsageError, shown
 from laneway.report import Recorded, Review, Row
 from laneway.report import review as reviewed
 
@@ -40,7 +39,7 @@ _WARNING = ("Which lanes answered as another model than the policy names?", "oth
 @json_option
 def review(policy_path: Path, log_path: Path | None, since: str, json_: bool) -> None:
     """Answer the three questions: what escalated, which cheap answers were rejected, which fallbacks fired."""
-    found = read_review(default_log(policy_path, log_path), _since(since))
+    found = read_review(default_log(policy_path, log_path), since_of(since))
     if json_:
         rows = {key: [row._asdict() for row in getattr(found, key)] for _, key in (*_QUESTIONS, _WARNING)}
         as_json({"since": since, "requests": found.requests, "statuses": found.statuses, "ends": found.ends} | rows)
@@ -78,16 +77,3 @@ def print_review(found: Review, since: str) -> None:
         for row in told:
             table.add_row(row.lane, row.cause, str(row.times), row.workload, row.rule, row.example)
         print_table(table)
-
-
-def _since(text: str) -> datetime.datetime | None:
-    if text == "all":
-        return None
-    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if match is None:
-        raise UsageError(f"--since takes 30m, 24h, 7d or `all`, not `{shown(text)}`")
-    length = datetime.timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
-    try:
-        return datetime.datetime.now(datetime.UTC) - length
-    except OverflowError:  # from before there was time: all of it
-        return None

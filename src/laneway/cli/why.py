@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import click
+import msgspec
 
 from laneway.cli.explain import print_decision
 from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, out, policy_option
@@ -57,7 +58,7 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
         told = story_contract(
             story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)
         )
-        as_json(told | {"feedback": _feedback(story), "shut": list(story.shut)})
+        as_json(told | {"feedback": _feedback(story), "shut": list(story.shut), "compared": _compared(story)})
     else:
         print_story(story, policy)
 
@@ -131,10 +132,28 @@ def print_story(story: Story, policy: Policy) -> None:
         out.print(f"  {shut.lane} was measured as {was} and answered as {shut.answered}: it is shut until it is "
                   "measured anew", style="yellow")  # fmt: skip
     _print_feedback(story)
+    _print_unseen(story, policy)
     where = json.dumps(policy.name, ensure_ascii=False)
     out.print(
         f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…"
     )
+
+
+def _compared(story: Story) -> list[dict[str, object]]:
+    """What came of the answers that the client did not see."""
+    return [{"at": at.isoformat(timespec="milliseconds"), **msgspec.to_builtins(made), "failed": list(made.failed)}
+            for at, made in story.compared]  # fmt: skip
+
+
+def _print_unseen(story: Story, policy: Policy) -> None:
+    for _, intent in story.unseen:
+        out.print(f"  unseen: {intent.lane} ({intent.why}) was called after the answer", style="dim")
+    for _, made in story.compared:
+        why = ", ".join(filter(None, (made.code, *made.failed)))
+        by = f" says {made.judge}" if made.judge else ""
+        told = f"{made.result}{f' ({why})' if why else ''} against {made.incumbent}{by}"
+        cost = money(made.cost, policy.currency)
+        out.print(f"  unseen: {made.lane} {told}; {made.seconds:.1f} s, {cost} ({made.rule})", soft_wrap=True)
 
 
 def _print_feedback(story: Story) -> None:

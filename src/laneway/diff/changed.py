@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 
-from laneway.policy import Must, Policy, Waiver
+from laneway.condition import ALWAYS
+from laneway.policy import Must, Policy, Shadow, Waiver
 
 __all__ = ["Difference", "changed"]
 
@@ -55,6 +56,7 @@ def _said(policy: Policy) -> Iterator[tuple[str, object]]:
     yield "gate.evidence", policy.gate.bar
     yield from ((f"gate.waiver of {_waiver(waiver)}", "stated") for waiver in policy.gate.waivers)
     yield from ((f"deadlines.{latency}", deadline) for latency, deadline in policy.deadlines.items())
+    yield from ((f"shadow {_shadow(rule)}", "stated") for rule in policy.shadows)
     yield from ((f"must {_must(must)}", "stated") for must in policy.must)
     yield "approved", policy.approval
     yield "networks", policy.networks
@@ -63,6 +65,13 @@ def _said(policy: Policy) -> Iterator[tuple[str, object]]:
 def _waiver(waiver: Waiver) -> str:
     works = "" if waiver.workloads is None else f" for {_told(waiver.workloads)}"
     return f"{_told(waiver.lanes)}{works} until {waiver.until} by {waiver.by}"
+
+
+def _shadow(rule: Shadow) -> str:
+    when = f" where {_told(rule.when)}" if rule.when is not ALWAYS else ""
+    told = f", judged by {_told(rule.judge)}" if rule.judge else ""
+    budget = "" if rule.budget is None else f", at most {_told(rule.budget)} a day"
+    return f"of {_told(rule.share)} by {_told(rule.lanes)} until {rule.until}{when}{told}{budget}"
 
 
 def _must(must: Must) -> str:

@@ -60,11 +60,17 @@ class Side:
         return tuple(escalation(self.policy, route, x, route.lanes[: i + 1]) for i, x in enumerate(route.lanes))
 
     @property
+    def unseen(self) -> frozenset[str]:
+        """The lanes that may answer unseen, or compare such answers."""
+        rules = self.decision.shadow if isinstance(self.decision, Route) else ()
+        return frozenset(name for each in rules for name in (*each.lanes, *each.judge))
+
+    @property
     def plan(self) -> tuple[object, ...]:
         """All that counts: two sides with the same plan decide alike."""
         made = self.decision
         if isinstance(made, Route):
-            ends = made.judge, made.on_failure, made.on_weak, made.hedge
+            ends = made.judge, made.on_failure, made.on_weak, made.hedge, self.unseen
             return self.review is not None, self.lanes, self.redo, *ends
         return (isinstance(made, Hold),)
 
@@ -188,7 +194,8 @@ class Comparison:
         ways: dict[_Key, Formula] = {}
         for what, before, now in (
             ("first", old.reach.first, new.reach.first), ("tail", old.tail, new.tail), ("redo", old.redo, new.redo),
-            ("judge", old.reach.judge, new.reach.judge), ("reaches", old.reach.reached, new.reach.reached),
+            ("judge", old.reach.judge, new.reach.judge), ("shadow", old.reach.shadow, new.reach.shadow),
+            ("reaches", old.reach.reached, new.reach.reached),
         ):  # fmt: skip
             for lane in self.lanes:
                 a, b = before.get(lane, FALSE), now.get(lane, FALSE)

@@ -60,6 +60,8 @@ def _sides(old: Side, new: Side, lanes: tuple[str, ...]) -> Iterator[Part]:
         codes.add("judge")
     if _hedge(old) != _hedge(new):
         codes.add("hedge")
+    if old.unseen != new.unseen:
+        codes.add("shadow")
     used = {*old.lanes, *old.redo, *new.lanes, *new.redo}
     lanes = tuple(sorted(lanes, key=lambda lane: lane not in used))  # one that this very request meets comes first
     told: list[str] = []
@@ -84,7 +86,8 @@ def _plan(side: Side) -> str:
         return "held for a person" if isinstance(made, Hold) else "refused"
     lanes = [*made.lanes[:_LANES], *([f"{len(made.lanes) - _LANES} more"] if len(made.lanes) > _LANES else [])]
     held = "after approval: " if side.review is not None else ""
-    return f"{held}{', then '.join(lanes)}, then {_ENDS[made.on_failure]}{_weak(side)}{_judge(side)}{_hedge(side)}"
+    then = f"{_weak(side)}{_judge(side)}{_hedge(side)}{_unseen(side)}"
+    return f"{held}{', then '.join(lanes)}, then {_ENDS[made.on_failure]}{then}"
 
 
 _ENDS = {"hold": "held for a person", "refuse": "refused", "marked": "marked as weak"}
@@ -110,6 +113,10 @@ def _hedge(side: Side) -> str:
     return "" if seconds is None else f"; the next lane too after {seconds:g} s without a word"
 
 
+def _unseen(side: Side) -> str:
+    return f"; unseen: {', '.join(sorted(side.unseen))}" if side.unseen else ""
+
+
 def _reasons(side: Side, codes: set[str], lanes: tuple[str, ...]) -> Iterator[Reason]:
     """The rules that decide, and why a lane that is gained or lost is open or shut."""
     if side.review is not None:
@@ -124,7 +131,7 @@ def _reasons(side: Side, codes: set[str], lanes: tuple[str, ...]) -> Iterator[Re
 
 
 _WALLS = ("wall", "wall-limit", "wall-open", "no-evidence")
-_EFFECTS = ("weak", "judge", *_WALLS)
+_EFFECTS = ("weak", "judge", "shadow", *_WALLS)
 """Reasons that say more by what they effect than by the policy's sentence for them."""
 
 

@@ -89,6 +89,7 @@ class _Writer:
         yield from self.evidence()
         yield self.deadlines()
         yield self.reviews()
+        yield from self.shadow()
         yield self.must()
         yield self.identity()
 
@@ -328,6 +329,11 @@ class _Writer:
         lead = ("The first that fits decides.",) if rows else ("No request waits for a person's approval.",)
         return Section("reviews", "What a person must approve", lead, table(_RULE, rows))
 
+    def shadow(self) -> Iterator[Section]:
+        """Who answers unseen; nothing where nobody does."""
+        if rows := [self._rule(rule, self.plain.shadow(rule)) for rule in self.policy.shadows]:
+            yield Section("shadow", "Who answers unseen, to be compared", (_UNSEEN,), table(_RULE, rows))
+
     def must(self) -> Section:
         rows = [(*self._rule(rule, self.plain.never(rule)), self._held(rule)) for rule in self.policy.must]
         lead = () if rows else ("The policy states none of its own.",)
@@ -360,12 +366,14 @@ class _Writer:
 _LEGEND = (
     "Worked out over all requests of the class. First choice: some such request begins there while every lane works. "
     "Fallback only: it serves when another lane fails, cannot, or costs too much. Weak answers only: it redoes an "
-    "answer that failed a check. Judges only: it says whether another lane's answer is good. After approval: only "
-    "what a person approved. Not used: the wall allows it, and no rule leads there or nothing vouches for the lane. "
-    "Never: the wall forbids it.",
+    "answer that failed a check. Judges only: it says whether another lane's answer is good. Unseen only: what it says "
+    "is compared, and shown to nobody. After approval: only what a person approved. Not used: the wall allows it, and "
+    "no rule leads there or nothing vouches for the lane. Never: the wall forbids it.",
 )
+_UNSEEN = "Every rule that fits counts, once the client has its answer. The wall holds; evidence is not needed."
 _TONES: dict[str, Tone] = {
     "first choice": "good", "fallback only": "next", "weak answers only": "weak", "judges only": "weak",
+    "unseen only": "idle",
     "after approval": "wait", "not used": "idle", "never": "shut",
 }  # fmt: skip
 

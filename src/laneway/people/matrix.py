@@ -19,7 +19,14 @@ from laneway.wall import walled
 __all__ = ["Matrix", "Use", "Way"]
 
 Way = Literal[
-    "first choice", "fallback only", "weak answers only", "judges only", "after approval", "not used", "never"
+    "first choice",
+    "fallback only",
+    "weak answers only",
+    "judges only",
+    "unseen only",
+    "after approval",
+    "not used",
+    "never",
 ]
 
 
@@ -61,8 +68,11 @@ class Matrix:
         for way, formula in ways.items():
             if not empty(requests, formula, Neg(reach.held)):
                 return Use(way, limited, approval)
-        redoes = not empty(requests, reach.escalation[lane], Neg(reach.held))
-        return Use("weak answers only" if redoes else "judges only", limited, approval)
+        behind: tuple[tuple[Way, dict[str, Formula]], ...] = (
+            ("weak answers only", reach.escalation), ("judges only", reach.judge), ("unseen only", reach.shadow),
+        )  # fmt: skip
+        way = next((way for way, hop in behind if not empty(requests, hop[lane], Neg(reach.held))), "unseen only")
+        return Use(way, limited, approval)
 
     @cached_property
     def first(self) -> list[dict[str, Formula]]:

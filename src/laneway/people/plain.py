@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from laneway.condition import All, Always, Any, Condition, Not, Test
 from laneway.lane import Lane, Zone, exact
-from laneway.policy import Deadline, Detect, Gate, Must, Output, Policy, Ranking, Unlabelled, Workload
+from laneway.policy import Deadline, Detect, Gate, Must, Output, Policy, Ranking, Shadow, Unlabelled, Workload
 from laneway.regions import DEVICE, SETS
 
 __all__ = ["Plain", "answers", "days", "listed", "places", "seconds"]
@@ -215,6 +215,13 @@ class Plain:
             for latency, deadline in deadlines.items()
             if deadline.hedge is not None
         )
+
+    def shadow(self, rule: Shadow) -> str:
+        """What a rule of `shadow` does."""
+        what = f"{rule.share * 100:g} % are also answered by {self._ranked(rule.lanes)}, which the client never sees"
+        judge = f", and {self._ranked(rule.judge)} says which answer is better" if rule.judge else ""
+        cost = "" if rule.budget is None else f"; at most {self.money(rule.budget)} a day"
+        return f"{self.where(rule.when)}: until {rule.until} {what}{judge}{cost}."
 
     def zone(self, zone: Zone) -> str:
         """What a lane must meet to be in the zone."""

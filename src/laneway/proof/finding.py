@@ -160,7 +160,8 @@ def called(policy: Policy, decision: Decision) -> frozenset[str]:
         return frozenset()
     weakest = min(policy.rank[name] for name in decision.lanes)
     stronger = {name for name in decision.escalate if policy.rank[name] > weakest}
-    return frozenset((*decision.lanes, *decision.judge)) | stronger
+    unseen = {name for each in decision.shadow for name in (*each.lanes, *each.judge)}
+    return frozenset((*decision.lanes, *decision.judge)) | stronger | unseen
 
 
 def without(policy: Policy, signals: Signals, lanes: Iterable[str], today: datetime.date) -> Facts:

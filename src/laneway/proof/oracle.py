@@ -57,10 +57,8 @@ def large(number: int) -> str:
 
 def _sets(space: Space) -> int:
     """About how many sets of requests a proof keeps."""
-    return sum(
-        4 * len((*policy.routes, *policy.fallbacks, *policy.reviews, *policy.limits)) + 8 * len(policy.lanes)
-        for policy in space.policies
-    )
+    rules = (len(rules) for p in space.policies for rules in (p.routes, p.fallbacks, p.reviews, p.limits, p.shadows))
+    return 4 * sum(rules) + 8 * sum(len(policy.lanes) for policy in space.policies)
 
 
 class _Clock:

@@ -170,9 +170,29 @@ class Reach:
         return {lane: both(self.tried, open_) if lane in named else FALSE for lane, open_ in self.open.items()}
 
     @cached_property
+    def shadow(self) -> dict[str, Formula]:
+        """The requests that each lane may answer unseen, or whose unseen answers it may compare.
+
+        Evidence is not asked of a lane that answers unseen, and no outage leads there: every rule in force counts.
+        """
+        rules = [(rule, self.meets(rule)) for rule in self.policy.shadows if self.today <= rule.until]
+        unseen = {
+            name: both(f, *self._able(self.policy.lanes[name])) if name not in self.policy.gone else FALSE
+            for name, f in self.allowed.items()
+        }
+        return {
+            lane: both(self.tried, either(
+                both(met, whom[lane])
+                for rule, met in rules for words, whom in ((rule.lanes, unseen), (rule.judge, self.open))
+                if lane in self.named(words)
+            ))
+            for lane in self.policy.lanes
+        }  # fmt: skip
+
+    @cached_property
     def reached(self) -> dict[str, Formula]:
         """The requests that may reach each lane on any hop."""
-        hops = (self.first, self.fallback, self.escalation, self.judge)
+        hops = (self.first, self.fallback, self.escalation, self.judge, self.shadow)
         return {lane: either(hop[lane] for hop in hops) for lane in self.policy.lanes}
 
 

@@ -30,6 +30,10 @@ def wall(subject: Subject) -> Iterator[Finding]:
         gate = Rule(id="gate", says=policy.gate.says, line=policy.gate.line)
         yield from _names(subject, gate, "weak", policy.gate.weak, reach.tried)
         yield from _names(subject, gate, "judge", policy.gate.judge, reach.tried)
+    for shadow in policy.shadows:
+        met = both(reach.meets(shadow), reach.tried)
+        yield from _names(subject, shadow, "lanes", shadow.lanes, met)
+        yield from _names(subject, shadow, "judge", shadow.judge, met)
 
 
 _RATHER = {
@@ -37,6 +41,7 @@ _RATHER = {
     "then": "`next`, or an earlier rule for these requests",
     "weak": "`strongest`",
     "judge": "`safest`, or another ranking word",
+    "lanes": "other lanes, or a `when` that leaves these requests out",
 }
 
 
@@ -95,6 +100,7 @@ def kept_out(subject: Subject, rule: Must) -> list[Lane]:
     if rule.cost_over is None:
         return lanes
     calls = 4 if subject.policy.gate.judge else 2  # an answer and its retry; two answers may be judged
+    calls += sum(1 + 2 * len(subject.policy.lanes) * bool(x.judge) for x in subject.policy.shadows)  # both orders
     worst = calls * sum(map(_most, subject.policy.lanes.values()))
     return [lane for lane in lanes if worst > rule.cost_over and _most(lane) > 0]
 

@@ -208,7 +208,7 @@ def signals_of(space: Space, cell: Cell) -> Signals:
 
 def conditions(policy: Policy) -> Iterator[Condition]:
     """Every condition that the policy states."""
-    for rule in (*policy.routes, *policy.fallbacks, *policy.reviews, *policy.limits, *policy.must):
+    for rule in (*policy.routes, *policy.fallbacks, *policy.reviews, *policy.limits, *policy.shadows, *policy.must):
         yield rule.when
 
 

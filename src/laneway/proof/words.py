@@ -117,7 +117,8 @@ def _path(policy: Policy, finding: Finding, seen: Witness) -> list[str]:
     if isinstance(decision, Route):
         escalated = finding.about == "gate" or finding.lane in {*decision.escalate} - {*decision.lanes}
         judges = finding.about == "gate" or finding.lane in {*decision.judge} - {*decision.lanes, *decision.escalate}
-        hops = (*_HOPS, *("weak",) * escalated, *("judge",) * judges)
+        shadows = any(finding.lane in (*each.lanes, *each.judge) for each in decision.shadow)
+        hops = (*_HOPS, *("weak",) * escalated, *("judge",) * judges, *("shadow",) * shadows)
         told = [r for r in decision.reasons if r.code in hops]
     told += [r for r in decision.rejected if r.lane == finding.lane][:1]
 

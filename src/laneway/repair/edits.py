@@ -104,7 +104,7 @@ class Source:
 
     def rule(self, about: str, *keys: str) -> tuple[str, int] | None:
         """Where the rule with this id stands, in one of these lists or in any: its list and its place there."""
-        for key in keys or ("wall", "routes", "fallbacks", "reviews", "must"):
+        for key in keys or ("wall", "routes", "fallbacks", "reviews", "shadow", "must"):
             for i, node in enumerate(self.items(key)):
                 id = self.at("id", under=node)
                 if about == (f"{key}[{i}]" if id is None else id.value):

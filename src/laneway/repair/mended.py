@@ -139,8 +139,8 @@ def _compared(before: Policy, after: Policy, today: datetime.date, seconds: floa
 
 def _sentences(policy: Policy) -> Counter[str]:
     rules = (
-        *policy.grants, *policy.limits, *policy.routes, *policy.fallbacks, *policy.reviews, *policy.must,
-        *policy.todos, *policy.gate.waivers,
+        *policy.grants, *policy.limits, *policy.routes, *policy.fallbacks, *policy.reviews, *policy.shadows,
+        *policy.must, *policy.todos, *policy.gate.waivers,
     )  # fmt: skip
     others = (policy.gate.says, policy.detect.says, *(workload.says for workload in policy.workloads.values()))
     return Counter((*(rule.says for rule in rules), *others))

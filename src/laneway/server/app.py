@@ -83,6 +83,7 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
             await asyncio.to_thread(signing.start, options.seconds)
         provider = HttpProvider(policy.lanes, os.environ, policy.networks)
         gateway = Gateway(log, await activate(policy, log, provider))
+        await asyncio.to_thread(gateway.shadows.recall)
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
         with listen(options.host, options.port) as listener:
             server = Server(Api(gateway, options.most, signing), options.grace)
@@ -90,6 +91,7 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
                 asyncio.get_running_loop().add_signal_handler(stop, server.stop)
             on_ready(gateway, listener.getsockname()[1])
             await server.serve(listener)
+            await gateway.shadows.ended(_LAST_WORDS)
     finally:
         if watching is not None:
             watching.cancel()
@@ -113,6 +115,7 @@ class Server:
     def stop(self) -> None:
         """Take no more requests, and end once those in flight have; asked again, end now."""
         self._end = 0.0 if self.api.stopping else time.monotonic() + self.grace
+        self.api.gateway.shadows.stop()
         self.api.stopping = True
         self._told.set()
 

@@ -5,8 +5,8 @@ reads it while a server writes: stories, policy texts, copies and the proof that
 `Signing` keeps signed checkpoints of it elsewhere. None of them holds prompt text or answers.
 """
 
-from laneway.store.reader import Logged, Reader, Story, Verification
+from laneway.store.reader import Logged, Reader, Seen, Story, Verification
 from laneway.store.signing import Signing
 from laneway.store.writer import Log
 
-__all__ = ["Log", "Logged", "Reader", "Signing", "Story", "Verification"]
+__all__ = ["Log", "Logged", "Reader", "Seen", "Signing", "Story", "Verification"]

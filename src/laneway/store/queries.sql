@@ -21,11 +21,11 @@ INSERT INTO policy (hash, text) VALUES (:hash, :text) ON CONFLICT DO NOTHING;
 SELECT text FROM policy WHERE hash = :hash;
 
 -- name: open_intents
--- The last intent of every decision without an outcome, oldest first.
+-- The last intent of every decision that ends in one, oldest first: without an outcome, or without a comparison.
 SELECT body FROM record
 WHERE seq IN (
-    SELECT max(seq) FROM record WHERE kind IN ('intent', 'outcome')
-    GROUP BY decision HAVING sum(kind = 'outcome') = 0
+    SELECT max(seq) FROM record WHERE kind IN ('intent', 'outcome', 'compared')
+    GROUP BY decision HAVING max(seq) = max(CASE kind WHEN 'intent' THEN seq END)
 )
 ORDER BY seq;
 
@@ -64,14 +64,24 @@ SELECT said.seq, said.at, said.body, ended.body, (
     SELECT body FROM record WHERE decision = said.decision AND kind = 'intent' ORDER BY seq LIMIT 1
 )
 FROM record AS said CROSS JOIN record AS ended ON ended.decision = said.decision AND ended.kind = 'outcome'
-WHERE said.kind IN ('feedback', 'shut') AND said.kind = 'feedback'
+WHERE said.kind IN ('feedback', 'shut', 'compared') AND said.kind = 'feedback'
     AND said.seq > :seq AND said.at >= :since AND ended.at >= :since
 ORDER BY said.seq LIMIT :page;
 
 -- name: shuts
 SELECT seq, at, body FROM record
-WHERE kind IN ('feedback', 'shut') AND kind = 'shut' AND seq > :seq AND at >= :since
+WHERE kind IN ('feedback', 'shut', 'compared') AND kind = 'shut' AND seq > :seq AND at >= :since
 ORDER BY seq LIMIT :page;
+
+-- name: compared
+-- A page of comparisons after :seq, each with its request's first entry.
+SELECT made.seq, made.at, made.body, (
+    SELECT body FROM record WHERE decision = made.decision AND kind = 'intent' ORDER BY seq LIMIT 1
+)
+FROM record AS made
+WHERE made.kind IN ('feedback', 'shut', 'compared') AND made.kind = 'compared'
+    AND made.seq > :seq AND made.at >= :since
+ORDER BY made.seq LIMIT :page;
 
 -- name: starting_with
 -- Two are enough to know whether a prefix is unique; the exact id would come first.

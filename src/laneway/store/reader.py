@@ -20,11 +20,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from laneway.errors import LogError
-from laneway.record import Entry, Feedback, Intent, Opening, Outcome, Shut, Word
+from laneway.record import Compared, Entry, Feedback, Intent, Opening, Outcome, Shut, Word
 from laneway.store.chain import SQL, VERSION, genesis, link, newer
 from laneway.store.checkpoint import Against
 
-__all__ = ["Logged", "Reader", "Story", "Verification"]
+__all__ = ["Logged", "Reader", "Seen", "Story", "Verification"]
 
 _BUSY_SECONDS = 5.0
 _PAGE = 256
@@ -38,7 +38,8 @@ _DAMAGE = (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, OverflowErro
 _entry = msgspec.json.Decoder[Entry](Entry)
 _feedback = msgspec.json.Decoder(Feedback)
 _shut = msgspec.json.Decoder(Shut)
-E = TypeVar("E", Intent, Outcome, Feedback, Shut)
+_compared = msgspec.json.Decoder(Compared)
+E = TypeVar("E", Intent, Outcome, Feedback, Shut, Compared)
 
 
 class _Asked(msgspec.Struct):
@@ -78,7 +79,7 @@ class Story:
     """One request from its first entry to its last. `outcome` is None while it runs.
 
     `feedback` is what was said of its answer since, oldest first; `shut` are the lanes that it showed to be another
-    model than was measured.
+    model than was measured. `unseen` are the calls made once the client had its answer, `compared` what came of them.
     """
 
     id: str
@@ -87,6 +88,16 @@ class Story:
     outcome: Logged[Outcome] | None
     feedback: tuple[Logged[Feedback], ...] = ()
     shut: tuple[Shut, ...] = ()
+    unseen: tuple[Logged[Intent], ...] = ()
+    compared: tuple[Logged[Compared], ...] = ()
+
+
+class Seen(NamedTuple):
+    """A comparison, when it was made (UTC), and the workload of the request."""
+
+    at: datetime.datetime
+    entry: Compared
+    workload: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +185,12 @@ class Reader:
         with self._reading():
             for _, at, body in self._pages("shuts", since):
                 yield Logged(_time(at), _shut.decode(body))
+
+    def compared(self, since: datetime.datetime | None = None) -> Iterator[Seen]:
+        """The comparisons with unseen answers made since, oldest first; found by an index."""
+        with self._reading():
+            for _, at, body, first in self._pages("compared", since):
+                yield Seen(_time(at), _compared.decode(body), _workload(first))
 
     def tally(self, since: datetime.datetime | None = None) -> Counter[tuple[str | None, str]]:
         """How many answers clients were given since, marked ones too, by workload and answering lane.
@@ -279,22 +296,26 @@ class Reader:
         outcome: Logged[Outcome] | None = None
         words: list[Logged[Feedback]] = []
         shut: list[Shut] = []
+        unseen: list[Logged[Intent]] = []
+        compared: list[Logged[Compared]] = []
         with self._reading():
             for _, micros, body in self._db.execute(SQL["story"], {"decision": id}):
                 entry, at = _entry.decode(body), _time(micros)
                 if isinstance(entry, Intent | Outcome):
                     opening = opening or entry.opening
                 if isinstance(entry, Intent):
-                    intents.append(Logged(at, entry))
+                    (intents if entry.trial is None else unseen).append(Logged(at, entry))
                 elif isinstance(entry, Outcome):
                     outcome = Logged(at, entry)
                 elif isinstance(entry, Feedback):
                     words.append(Logged(at, entry))
                 elif isinstance(entry, Shut):
                     shut.append(entry)
+                elif isinstance(entry, Compared):
+                    compared.append(Logged(at, entry))
         if opening is None:
             raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway log verify`")
-        return Story(id, opening, tuple(intents), outcome, tuple(words), tuple(shut))
+        return Story(id, opening, tuple(intents), outcome, tuple(words), tuple(shut), tuple(unseen), tuple(compared))
 
     def _starting_with(self, prefix: str) -> list[str]:
         if not prefix or not prefix.isprintable():

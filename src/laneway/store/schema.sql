@@ -55,13 +55,13 @@ COMMIT;
 -- format 3
 BEGIN IMMEDIATE;
 
--- What was said of an answer, and lanes found to be another model. SQLite cannot change a CHECK, so the table is made
+-- What was said of an answer, lanes found to be another model, and answers that were compared. SQLite cannot change a CHECK, so the table is made
 -- anew: the same rows under the same numbers, so that hashes, chain and checkpoints stay what they were.
 CREATE TABLE rebuilt (
     seq      INTEGER PRIMARY KEY,
     at       INTEGER NOT NULL,
     decision TEXT NOT NULL,
-    kind     TEXT NOT NULL CHECK (kind IN ('intent', 'outcome', 'feedback', 'shut')),
+    kind     TEXT NOT NULL CHECK (kind IN ('intent', 'outcome', 'feedback', 'shut', 'compared')),
     body     BLOB NOT NULL,
     hash     BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
@@ -73,7 +73,7 @@ ALTER TABLE rebuilt RENAME TO record;
 CREATE INDEX record_by_decision ON record (decision, kind);
 
 -- The few among the many: requests do not pay for it.
-CREATE INDEX record_said ON record (kind, seq, at) WHERE kind IN ('feedback', 'shut');
+CREATE INDEX record_said ON record (kind, seq, at) WHERE kind IN ('feedback', 'shut', 'compared');
 
 CREATE TRIGGER record_unchanged BEFORE UPDATE ON record BEGIN SELECT raise(ABORT, 'records are never changed'); END;
 CREATE TRIGGER record_kept BEFORE DELETE ON record BEGIN SELECT raise(ABORT, 'records are never deleted'); END;

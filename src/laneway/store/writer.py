@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from laneway.errors import LogError, LogInUse
-from laneway.record import Entry, Outcome
+from laneway.record import Compared, Entry, Outcome, Trial
 from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link, newer
 
 __all__ = ["Log"]
@@ -47,6 +47,7 @@ class _Call(msgspec.Struct):
 
     id: str
     lane: str
+    trial: Trial | None = None
 
 
 _call = msgspec.json.Decoder(_Call)
@@ -230,10 +231,18 @@ class Log:
             calls = [_call.decode(body) for body in bodies]
         except msgspec.MsgspecError as error:
             raise LogError(f"the log {self.path} holds a damaged record: run `laneway log verify`") from error
-        outcomes = [Outcome(id=c.id, status="interrupted", code="interrupted", lane=c.lane) for c in calls]
-        if outcomes:
-            self._write(line(outcome) for outcome in outcomes)
-        return len(outcomes)
+        if calls:
+            self._write(line(_interrupted(call)) for call in calls)
+        return len(calls)
+
+
+def _interrupted(call: _Call) -> Outcome | Compared:
+    """The end of a call that nobody saw the end of."""
+    trial = call.trial
+    if trial is None:
+        return Outcome(id=call.id, status="interrupted", code="interrupted", lane=call.lane)
+    return Compared(id=call.id, lane=trial.lane, incumbent=trial.incumbent, rule=trial.rule, result="failed",
+                    code="interrupted", cost=trial.worst)  # fmt: skip
 
 
 def _owed(batch: Iterable[_Waiting]) -> Iterator[_Waiting]:
