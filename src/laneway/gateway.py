@@ -147,7 +147,7 @@ class Gateway:
     async def _served(self, run: Run) -> tuple[Got, Verdict]:
         """The answer that stands, and what the gate says of it. Raises LaneError where there is none."""
         got = await serve(run, run.route.lanes, "first", self.log)
-        target = escalation(run.policy, run.route, got.lane, run.failed)
+        target = escalation(run.policy, run.route, got.lane, run.spent_lanes)
         verdict = await judged(run, got, target, self.log)
         if target is not None and verdict.verdict == "escalate":
             got, verdict = await self._escalate(run, got, verdict, target)
@@ -174,7 +174,7 @@ class Gateway:
         self._notice(run)
         self.traffic.ended[status] += 1
         if status == "answered" and lane is not None:
-            self.active.standing.gave(run.signals.workload, lane)
+            self.active.standing.heard.gave(run.signals.workload, lane)
         outcome = _outcome(run, status, lane, verdict, code)
         # Handed over before anything is waited for: a client that goes away now must not leave it half way to the log.
         await self.log.append(outcome, *self._shut(run), otherwise=_instead(run, outcome))
@@ -208,7 +208,7 @@ class Gateway:
 
         def listen() -> None:
             with closing(Reader.open(self.log.path)) as reader:
-                standing.listen(reader)
+                standing.listen(reader, self.today())
 
         await asyncio.to_thread(listen)
 

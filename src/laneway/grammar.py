@@ -142,8 +142,8 @@ def bar(node: Node, reading: Reading) -> Bar:
     """The quality bar: `score` at `confidence`."""
     entries = Entries(node, reading, ("score", "confidence"), "`evidence`")
     made = Bar(entries.need("score", number, "`evidence`"), entries.need("confidence", number, "`evidence`"))
-    if not (0 < made.score <= 1 and 0 < made.confidence < 1):
-        reading.fail(node, "`score` is in 0..1 and `confidence` below 1, such as 0.85 and 0.95")
+    if not (0 < made.score <= 1 and 0.5 <= made.confidence < 1):
+        reading.fail(node, "`score` is in 0..1 and `confidence` from 0.5 to below 1, such as 0.85 and 0.95")
     return made
 
 

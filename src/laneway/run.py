@@ -75,6 +75,11 @@ class Run:
         over = (a for a in self.attempts if a.result != "cancelled" and not (a.skipped and a.why == "hedge"))
         return [attempt.lane for attempt in over]
 
+    @property
+    def spent_lanes(self) -> list[str]:
+        """The lanes that may not be called again: those that failed, and those that were called twice."""
+        return [*self.failed, *(a.lane for a in self.attempts if self.called(a.lane) > 1)]
+
     def called(self, lane: str) -> int:
         """How often the lane was called."""
         return sum(a.lane == lane and not a.skipped for a in self.attempts)

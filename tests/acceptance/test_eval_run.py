@@ -403,19 +403,23 @@ def test_a_prompt_is_sent_and_another_one_is_only_tried(tmp_path: Path) -> None:
 
 
 def test_part_of_a_workloads_sets_is_no_evidence(tmp_path: Path) -> None:
-    """Evidence is over all sets that the workload names; a question that stands in two of them is asked once."""
+    """Evidence is over all sets that the workload names; a question that stands in two of them proves nothing more."""
 
     async def whole() -> None:
         async with case(tmp_path) as it:
             it.write_policy("contracts: {evals: [flags.jsonl, more.jsonl]}")
             path = it.write_set(rows(5))
-            it.write_set([*rows(3), {"id": "other", "input": "Is it other?", "expected": "yes"}], "more")
+            it.write_set(rows(3), "more")
+            twice = await it.run("--lane", "home")
+            assert twice.code == 5
+            assert "`s0` asks the same as flags/s0, so it proves nothing more of contracts" in twice.err
+            it.write_set([{"id": f"o{i}", "input": f"Is it other than {i}?", "expected": "yes"} for i in range(4)], "more")
             part = await it.run(str(path), "--lane", "home", "--json")
             assert part.lane("home")["not_evidence"] == "the workload is measured by other sets too: more.jsonl"
             assert it.ledger() == ()
             done = await it.run("--lane", "home")
             assert done.code == 0
-            assert it.home.requests == 6
+            assert it.home.requests == 9
             (entry,) = it.ledger()
             assert [(on.set, len(on.hash)) for on in entry.on] == [("flags", 64), ("more", 64)]
             assert (entry.bounds[""].samples, entry.bounds["#more"].samples) == (9, 4)

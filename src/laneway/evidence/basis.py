@@ -72,7 +72,7 @@ class _Reading:
 
     def __init__(self, policy: Policy, entries: Iterable[Evidence]) -> None:
         self.policy = policy
-        self.known = {one.file_hash: one for entry in entries for one in entry.on}
+        self.known = {(entry.workload, one.file_hash): one for entry in entries for one in entry.on}
         self.problems: list[Problem] = []
         self.files: list[Path] = []
 
@@ -89,7 +89,7 @@ class _Reading:
         path = policy_folder(self.policy) / name
         self.files.append(path)
         try:
-            one = self.known.get(_file_hash(path)) or self._parsed(work, path)
+            one = self.known.get((work.name, _file_hash(path))) or self._parsed(work, path)
         except PolicyError as error:
             self._note(work, error)
             return None

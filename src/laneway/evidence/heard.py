@@ -31,6 +31,7 @@ class Heard:
     """The counts, by the time since which they are made. One a server; safe to read from one event loop."""
 
     def __init__(self) -> None:
+        self.version = 0  # counts up with every change of what evidence is worth
         self._since: dict[datetime.datetime, Rejections] = {}
 
     def listen(self, log: Source, since: Iterable[datetime.datetime]) -> None:
@@ -40,15 +41,14 @@ class Heard:
             if any(not word.entry.accepted for word in words):
                 known = self._since.get(at)
                 self._since[at] = Rejections.counted(words, known.answers if known else Counter(log.tally(at)))
+                self.version += 1
 
-    def gave(self, workload: str | None, lane: str) -> bool:
-        """One more answer was given. Whether that changes what the lane's evidence is worth."""
-        changed = False
+    def gave(self, workload: str | None, lane: str) -> None:
+        """One more answer was given."""
         for counts in tuple(self._since.values()):  # a thread may be listening
             if isinstance(counts.answers, Counter):
                 counts.answers[workload, lane] += 1
-            changed = changed or bool(counts.rejected.get((workload, lane)))
-        return changed
+            self.version += bool(counts.rejected.get((workload, lane)))
 
     def counts(self, workload: str, lane: str, since: datetime.datetime) -> tuple[int, int]:
         """Answers since then, and those of them that stand rejected; (0, 0) where nothing was rejected."""

@@ -1,8 +1,8 @@
 """ledger: what each lane has shown on each workload, as JSON Lines beside the policy.
 
-It is text, so that it is read in review, kept with the policy and deployed with it. Each line holds the SHA-256 of the
-line before it, so that a line that was changed, left out or moved shows. Nothing is ever half-written: the file is
-replaced in one step.
+It is text, so that it is read in review, kept with the policy and deployed with it. Each line holds a hash of itself
+and of the line before it, so that a line that was changed, moved or left out between others shows. Nothing is ever
+half-written: the file is replaced in one step.
 """
 
 from __future__ import annotations
@@ -83,13 +83,25 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1 or "" not in self.bounds or self.at.tzinfo is None:
-            raise ValueError("evidence needs a confidence in 0..1, a bound for all samples and a time with its zone")
+        if not 0.5 <= self.confidence < 1 or "" not in self.bounds:
+            raise ValueError("evidence needs a confidence from 0.5 to below 1, and a bound for all samples")
+        if self.at.tzinfo is None or not 2000 < self.at.year < 3000:
+            raise ValueError("evidence needs a time of this millennium, with its zone")
 
 
 class _Line(msgspec.Struct, frozen=True):
+    """One entry. `hash` is the SHA-256 of `before`, which is the hash of the line before, and of the entry as JSON."""
+
     before: str
     evidence: Evidence
+    hash: str
+
+    @classmethod
+    def of(cls, before: str, evidence: Evidence) -> _Line:
+        """The line that follows the one whose hash is `before`."""
+        read = msgspec.json.decode(msgspec.json.encode(evidence), type=Evidence)  # as a reader will have it: 1 is 1.0
+        text = msgspec.json.encode(read, order="deterministic")
+        return cls(before, read, hashlib.sha256(before.encode() + text).hexdigest())
 
 
 _decode = msgspec.json.Decoder(_Line).decode
@@ -124,8 +136,10 @@ def parse(data: bytes, file: str) -> tuple[Evidence, ...]:
         if found.before != before:
             raise LedgerError(f"{file}:{number}: this line does not follow from the one before it: one of them was "
                               f"changed, moved or left out{_REMEDY}")  # fmt: skip
+        if found.hash != _Line.of(before, found.evidence).hash:
+            raise LedgerError(f"{file}:{number}: this line was changed: its hash does not fit{_REMEDY}")
         entries.append(found.evidence)
-        before = hashlib.sha256(line).hexdigest()
+        before = found.hash
     return tuple(entries)
 
 
@@ -140,11 +154,11 @@ def append(path: Path, *entries: Evidence) -> None:
     with _alone(path):
         read(path)
         data = path.read_bytes() if path.exists() else b""
-        before = hashlib.sha256(data.rsplit(b"\n", 2)[-2]).hexdigest() if data else _GENESIS
+        before = _decode(data.rsplit(b"\n", 2)[-2]).hash if data else _GENESIS
         for entry in entries:
-            line = msgspec.json.encode(_Line(before, entry), order="deterministic")
-            before = hashlib.sha256(line).hexdigest()
-            data += line + b"\n"
+            line = _Line.of(before, entry)
+            before = line.hash
+            data += msgspec.json.encode(line, order="deterministic") + b"\n"
         replace_file(path, data, _MODE)
 
 

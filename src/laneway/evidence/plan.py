@@ -112,16 +112,20 @@ def _refuse_twins(sets: Sequence[tuple[Path, EvalSet]]) -> None:
 
 
 def _refuse_copies(policy: Policy, sets: Sequence[tuple[Path, EvalSet]]) -> None:
-    """A question that two sets of a workload ask behind the same prompt would count twice."""
-    asked: dict[object, str] = {}
+    """A question that two sets of a workload ask of the same requests would count twice.
+
+    They do behind one prompt, and where one of them has none, as it counts for requests with any.
+    """
+    asked: dict[object, list[tuple[str, str]]] = {}
     for path, one in sets:
         prompt = prompt_hash(_in_force(policy, path, one) or "")
         for sample in one.samples:
-            key = one.workload, prompt, tuple((m.role, folded(m.content)) for m in sample.messages)
-            first = asked.setdefault(key, f"{one.name}/{sample.id}")
-            if first != f"{one.name}/{sample.id}":
-                what = f"`{sample.id}` asks the same as {first}, so it proves nothing more of {one.workload}"
+            before = asked.setdefault((one.workload, *((m.role, folded(m.content)) for m in sample.messages)), [])
+            twin = next((name for other, name in before if other == prompt or not (other and prompt)), None)
+            if twin is not None:
+                what = f"`{sample.id}` asks the same as {twin}, so it proves nothing more of {one.workload}"
                 raise PolicyError([Problem(f"{path}", 0, 0, what)])
+            before.append((prompt, f"{one.name}/{sample.id}"))
 
 
 def _partial(lacking: set[Path], extra: set[Path]) -> str:

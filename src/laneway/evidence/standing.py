@@ -55,8 +55,11 @@ class Other:
     at: datetime.datetime
 
 
-def stand(policy: Policy, others: Iterable[Other] = (), heard: Heard | None = None) -> Standing:
-    """What counts under the policy, by the ledger beside it. Raises PolicyError where its files cannot be used."""
+def stand(policy: Policy, others: list[Other] | None = None, heard: Heard | None = None) -> Standing:
+    """What counts under the policy, by the ledger beside it. Raises PolicyError where its files cannot be used.
+
+    What was seen since is shared with whoever hands it in.
+    """
     ledger = policy_folder(policy) / FILE
     entries, trouble = tuple[Evidence, ...](), ""
     try:
@@ -64,7 +67,8 @@ def stand(policy: Policy, others: Iterable[Other] = (), heard: Heard | None = No
     except LedgerError as error:
         trouble = f"the ledger cannot be used: {error}"
     found = basis(policy, entries)
-    return Standing(policy, found, entries, list(others), heard or Heard(), trouble, (ledger, *found.files))
+    others = [] if others is None else others
+    return Standing(policy, found, entries, others, heard or Heard(), trouble, (ledger, *found.files))
 
 
 @dataclass(eq=False)
@@ -85,6 +89,7 @@ class Standing:
     files: tuple[Path, ...] = ()
     supposed: tuple[str, ...] | None = None
     _known: dict[_Key, tuple[Shown, ...]] = field(default_factory=dict)
+    _seen: tuple[int, int] = (0, 0)
 
     def of(self, signals: Signals, today: datetime.date, request: Request | None = None) -> tuple[Shown, ...]:
         """What each lane has shown on the request's workload, in its language and group; nothing for other work.
@@ -96,8 +101,11 @@ class Standing:
             return ()
         if self.supposed is not None:
             return supposed(policy, workload, self.supposed)
-        group = signals.declared.get(GROUP) if GROUP in policy.facts else None
+        group = signals.declared.get(GROUP) if _by_group(policy) else None
         behind = None if request is None else self._behind(workload, request)
+        seen = self.heard.version, len(self.others)
+        if seen != self._seen:  # since what is kept was worked out, also by whoever shares these with us
+            self._known, self._seen = {}, seen
         key = _Key(today, workload, signals.language, None if group is None else str(group), behind)
         if key not in self._known:
             shown = tuple(self._shown(key))
@@ -134,18 +142,15 @@ class Standing:
             return None
         found = Other(lane.name, lane.url, entry.reported, model, _now())
         self.others.append(found)
-        self._known.clear()
         return found
 
-    def gave(self, workload: str | None, lane: str) -> None:
-        """The lane gave an answer on the workload."""
-        if self.heard.gave(workload, lane):
-            self._known.clear()
-
-    def listen(self, log: Source) -> None:
-        """Count anew what people said of answers since evidence was measured. Blocks."""
-        self.heard.listen(log, (entry.at for entry in self.entries))
-        self._known.clear()
+    def listen(self, log: Source, today: datetime.date) -> None:
+        """Count anew what people said of answers since the evidence that counts was measured. Blocks."""
+        policy = self.policy
+        lanes = policy.lanes.values() if policy else ()
+        works = policy.measured if policy else ()
+        counting = (self._counting(work, lane, today) for work in works for lane in lanes)
+        self.heard.listen(log, (entry.at for entry in counting if entry is not None))
 
     def _others(self, lane: Lane) -> Iterator[Other]:
         return (o for o in self.others if o.lane == lane.name and o.endpoint == lane.url)
@@ -156,16 +161,21 @@ class Standing:
             if self.trouble:
                 yield Shown(lane.name, self.trouble)
                 continue
-            # By when it was measured, and not by when it was written down: answers on file are not news.
-            entries = [e for e in self.entries if e.workload == key.workload and e.lane == lane.name]
-            entries.sort(key=lambda entry: entry.at)
-            for entry in reversed(entries):
-                if not self._stale(entry, lane, key.today):
-                    yield self._bound(entry, key)
-                    break
-            else:
-                if entries:
-                    yield Shown(lane.name, self._stale(entries[-1], lane, key.today))
+            entry = self._counting(key.workload, lane, key.today)
+            if entry is not None:
+                yield self._bound(entry, key)
+            elif entries := self._of(key.workload, lane):
+                yield Shown(lane.name, self._stale(entries[-1], lane, key.today))
+
+    def _of(self, workload: str, lane: Lane) -> list[Evidence]:
+        """The lane's evidence by when it was measured, not by when it was written down: answers on file are no news."""
+        entries = (entry for entry in self.entries if entry.workload == workload and entry.lane == lane.name)
+        return sorted(entries, key=lambda entry: entry.at)
+
+    def _counting(self, workload: str, lane: Lane, today: datetime.date) -> Evidence | None:
+        """What was measured last of what is not stale."""
+        entries = reversed(self._of(workload, lane))
+        return next((entry for entry in entries if not self._stale(entry, lane, today)), None)
 
     def _stale(self, entry: Evidence, lane: Lane, today: datetime.date) -> str:
         """Why the entry does not count any more, if so: the first thing that has changed since."""
@@ -200,7 +210,7 @@ class Standing:
     def _bound(self, entry: Evidence, key: _Key) -> Shown:
         """What the entry shows for such requests."""
         assert self.policy is not None
-        by_group = GROUP in self.policy.facts
+        by_group = _by_group(self.policy)
         bounds, missing = entry.bounds, ""
         if key.behind is not None and len(key.behind) < len(entry.on):
             if len(key.behind) != 1:
@@ -245,6 +255,11 @@ def _cell(bounds: Mapping[str, Bound], language: str | None, group: str | None, 
         return "", f"it was measured on {', '.join(groups)}, and {said}"
     cell = (language or "" if languages else "") + (f"/{group}" if groups else "")
     return (cell, "") if cell in bounds else ("", f"it was not measured on {group} in {language}")
+
+
+def _by_group(policy: Policy) -> bool:
+    """Whether requests name their group, one of a list."""
+    return GROUP in policy.facts and bool(policy.facts[GROUP].values)
 
 
 def _of_set(bounds: Mapping[str, Bound], name: str) -> dict[str, Bound]:

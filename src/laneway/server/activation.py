@@ -55,22 +55,25 @@ def proved(path: Path) -> tuple[Policy, Report]:
     return policy, report
 
 
-async def activate(policy: Policy, log: Log, provider: HttpProvider) -> Active:
+async def activate(policy: Policy, log: Log, provider: HttpProvider, before: Standing | None = None) -> Active:
     """`policy` ready to be in force over `provider`: its text is on record, and what its lanes have shown is known.
 
-    Raises PolicyError where a file that it names cannot be used.
+    What was seen of lanes before goes on counting. Raises PolicyError where a file that it names cannot be used.
     """
-    standing = await _apart(lambda: _standing(policy, log.path))
+    standing = await _apart(lambda: _standing(policy, log.path, before))
     await asyncio.to_thread(log.archive, policy.hash, policy.text)
     return Active(policy, provider, provider.closed, standing)
 
 
-def _standing(policy: Policy, log: Path) -> Standing:
-    """What the policy's lanes have shown, by the ledger, and what the log says that lowers it."""
+def _standing(policy: Policy, log: Path, before: Standing | None) -> Standing:
+    """What the policy's lanes have shown, by the ledger, and what lowers it: by the log, or as it is known already."""
     with closing(Reader.open(log)) as reader:
-        shuts = ((logged.at, logged.entry) for logged in reader.shuts())
-        standing = stand(policy, (Other(s.lane, s.endpoint, s.measured, s.answered, at) for at, s in shuts))
-        standing.listen(reader)
+        if before is None:
+            shuts = ((logged.at, logged.entry) for logged in reader.shuts())
+            standing = stand(policy, [Other(s.lane, s.endpoint, s.measured, s.answered, at) for at, s in shuts])
+        else:
+            standing = stand(policy, before.others, before.heard)
+        standing.listen(reader, today())
     if standing.trouble:
         _log.error("no evidence counts: %s", standing.trouble)
     return standing
@@ -104,12 +107,12 @@ async def _take_up(path: Path, gateway: Gateway, provider: HttpProvider, environ
     active = gateway.active
     policy = await _apart(lambda: load(path))
     if policy.hash == active.policy.hash:
-        standing = await _apart(lambda: _standing(active.policy, gateway.log.path))
+        standing = await _apart(lambda: _standing(active.policy, gateway.log.path, active.standing))
         gateway.active = gateway.active._replace(standing=standing)
         return provider
     policy, _ = await _apart(lambda: proved(path))
     provider = provider.renewed(policy.lanes, environ, policy.networks)
-    gateway.active = await activate(policy, gateway.log, provider)
+    gateway.active = await activate(policy, gateway.log, provider, active.standing)
     _log.warning("policy %s of %s is in force now", policy.hash[:12], path)
     return provider
 

@@ -41,8 +41,11 @@ def test_a_line_changed_left_out_or_moved_shows(tmp_path: Path) -> None:
     lines = ledger.read_bytes().splitlines(keepends=True)
     better = [lines[0].replace(b'"lower":0.9', b'"lower":0.8'), *lines[1:]]
     for changed in (better, lines[1:], [lines[0], lines[2]], [lines[1], lines[0], lines[2]]):
-        with pytest.raises(LedgerError, match=r"evidence\.jsonl:[12]: this line does not follow"):
+        with pytest.raises(LedgerError, match=r"evidence\.jsonl:[12]: this line (does not follow|was changed)"):
             parse(b"".join(changed), "evidence.jsonl")
+    last = [*lines[:2], lines[2].replace(b'"lower":0.9', b'"lower":0.95')]
+    with pytest.raises(LedgerError, match=r":3: this line was changed: its hash does not fit"):
+        parse(b"".join(last), "evidence.jsonl")
     with pytest.raises(LedgerError, match=r":3: the last line has no end"):
         parse(b"".join(lines)[:-1], "evidence.jsonl")
 

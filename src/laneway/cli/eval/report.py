@@ -37,6 +37,7 @@ from laneway.evidence.telling import (
 )
 from laneway.policy import Policy
 from laneway.policy_file import load
+from laneway.source import replace_file
 
 __all__ = ["default_results", "of_workload", "report", "results_option", "sets_argument", "workload_option"]
 
@@ -76,8 +77,10 @@ def report(
         as_json(comparison_json(made, policy.currency, content))
     elif file is not None:
         page = report_page(made, name=policy.name, currency=policy.currency, day=today(), content=content)
-        with click.open_file(str(file), "w", encoding="utf-8", atomic=str(file) != "-") as page_file:
-            page_file.write(page)
+        if str(file) == "-":
+            click.echo(page, nl=False)
+        else:
+            replace_file(file, page.encode(), 0o600)  # as the results, whose texts it shows
     else:
         _print_report(made, policy.currency)
 
