@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from laneway.people.page import escaped
@@ -128,6 +129,11 @@ def _ticks(start: float) -> list[float]:
     return sorted({round(1 - i * step, 2) for i in range(count + 1)})
 
 
+def _mark(value: float) -> str:
+    """Three digits of a number, without an exponent."""
+    return f"{Decimal(f'{value:.3g}'):f}"
+
+
 def _costs(costs: Sequence[float]) -> tuple[Callable[[float], float], list[tuple[float, str]]]:
     """Where a cost stands, in per cent, and the marks of that scale."""
     paid, most = [cost for cost in costs if cost > 0], max(costs, default=0.0)
@@ -138,7 +144,7 @@ def _costs(costs: Sequence[float]) -> tuple[Callable[[float], float], list[tuple
         step = next(s for s in (step / 5, step / 2, step, 2 * step, 5 * step) if most * 1.1 / s <= 5)
         top = math.ceil(most * 1.1 / step) * step
         return (lambda cost: round(4 + 92 * cost / top, 2)), [
-            (round(4 + 92 * i * step / top, 2), f"{i * step:.3g}") for i in range(round(top / step) + 1)
+            (round(4 + 92 * i * step / top, 2), _mark(i * step)) for i in range(round(top / step) + 1)
         ]
     low, high = math.floor(math.log10(min(paid))), math.ceil(math.log10(most) - 1e-9)
     left = 18.0 if len(paid) < len(costs) else 4.0
@@ -147,7 +153,7 @@ def _costs(costs: Sequence[float]) -> tuple[Callable[[float], float], list[tuple
         return 4.0 if cost <= 0 else round(left + (96 - left) * (math.log10(cost) - low) / (high - low), 2)
 
     powers = range(low, high + 1, 1 + (high - low) // 5)
-    return at, [(4.0, "0")] * (left > 4) + [(at(10**power), f"{10.0**power:g}") for power in powers]
+    return at, [(4.0, "0")] * (left > 4) + [(at(10**power), _mark(10.0**power)) for power in powers]
 
 
 def _free(left: float, right: float, y: float, taken: list[tuple[float, float, float]]) -> float:
