@@ -14,7 +14,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -254,7 +254,8 @@ class _Trial:
 
         def give_way() -> None:
             gave_way.set()
-            until.reschedule(asyncio.get_running_loop().time())
+            with suppress(RuntimeError):  # it is ending already
+                until.reschedule(asyncio.get_running_loop().time())
 
         with run.traffic.of(lane).beside(give_way) as may:
             if not may:

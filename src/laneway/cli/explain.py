@@ -231,4 +231,6 @@ def _cell(lane: str, decision: Decision, admitted: bool) -> str:
         place = decision.lanes.index(lane)
         also = " + weak answers" if place and lane in decision.escalate else ""
         return "first" if place == 0 else f"fallback {place}{also}"
-    return "weak answers" if lane in decision.escalate else "judges" if lane in decision.judge else "shut"
+    if lane in decision.escalate or lane in decision.judge:
+        return "weak answers" if lane in decision.escalate else "judges"
+    return "unseen" if any(lane in each.lanes for each in decision.shadow) else "shut"

@@ -28,6 +28,13 @@ def lint(policy: Policy, today: datetime.date) -> Iterator[Finding]:
     yield from _approval(policy, today)
     for lane in policy.lanes.values():
         yield from _lane(policy, lane, today)
+    for rule in policy.shadows:
+        if rule.until < today:
+            yield Finding(
+                code="shadow-over", about=rule.id, line=rule.line, says=rule.says, severity="warning",
+                message=f"this shadow ended on {rule.until} and does nothing any more",
+                remedy="see what it showed (`laneway shadow`), and delete it or set another `until`",
+            )  # fmt: skip
     for waiver in policy.gate.waivers:
         yield from _dated("stale-waiver", waiver.until, today, waiver.id, waiver.line,
                           f"the waiver of {', '.join(sorted(waiver.lanes))} by {waiver.by}",

@@ -136,6 +136,7 @@ def test_a_must_holds_for_shadows_too() -> None:
     assert broken.lane == "away"
     over = found(policy(RULE.replace("2026-12-01", "2026-11-23"), changed(GATE, must + GATE, SMALL)))
     assert "must-broken" not in over
+    assert over["shadow-over"].severity == "warning"
 
 
 def test_what_a_shadow_costs_counts_for_a_must() -> None:
