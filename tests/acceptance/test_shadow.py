@@ -25,6 +25,7 @@ from laneway.errors import LogError
 from laneway.evidence.judging.asking import PREFERRING
 from laneway.providers.scripted import Scripted, ScriptedLane
 from laneway.record import Compared
+from laneway.shadow import MOST
 from laneway.store import Log, Reader
 
 MARK = PREFERRING[:40]
@@ -48,7 +49,7 @@ async def shadowed(directory: Path, **changes: str) -> AsyncIterator[Bench]:
         changes["third_name"] = "arbiter, "
         changes["third_lane"] = (
             f'\n  arbiter: {{kind: {kind}, provider: openai, url: "{third}", model: {model}, '
-            "address: private-allowed, price: 1}"
+            f"address: private-allowed, price: 1{changes.pop('third_more', '')}}}"
         )
     async with bench(directory, tail=changes.pop("more_shadow", ""), **changes) as b:
         try:
@@ -393,6 +394,62 @@ def test_a_log_that_cannot_be_written_stops_the_shadow_and_no_request(tmp_path: 
             assert b.gateway.shadows.spent["shadow[0]"] == 0
             with closing(sqlite3.connect(b.log)) as db:
                 assert db.execute("SELECT count(*) FROM record WHERE kind = 'compared'").fetchone() == (0,)
+
+    run(check)
+
+
+def test_only_so_many_requests_are_shadowed_at_once(tmp_path: Path) -> None:
+    """Twelve answers while candidates hang: eight are shadowed, and all twelve clients have theirs."""
+
+    async def check() -> None:
+        async with shadowed(tmp_path, total="170s", **rule()) as b:
+            b.premium.fault = "hang"
+            got = await asyncio.gather(*(b.ask() for _ in range(12)))
+            assert {answer.status for answer in got} == {200}
+            await until(lambda: len(b.premium.seen) == MOST)
+            assert b.gateway.shadows.under_way == MOST
+            await b.gateway.shadows.ended(20)
+            assert len(await compared(b, MOST)) == len(b.premium.seen) == MOST == 8
+
+    run(check)
+
+
+def test_pictures_are_answered_unseen_where_the_lane_reads_them_and_are_never_judged(tmp_path: Path) -> None:
+    """The wall leaves the request our own lanes; a judge, which reads text alone, is not asked."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]}]
+
+    async def check(reads: str, seen: int) -> None:
+        async with (
+            ScriptedLane(model="arbiter", answer="a cat") as arbiter,
+            shadowed(tmp_path / reads, third=arbiter.url, third_more=f", supports: [{reads}]",
+                     **rule(lanes="arbiter", more="budget: 5, judge: [home]")) as b,
+        ):  # fmt: skip
+            assert (await b.ask(messages=messages)).status == 200
+            if seen:
+                (made,) = await compared(b)
+                assert (made.result, made.judge) == ("unjudged", "")
+            await settled(b)
+            assert (len(arbiter.seen), len(b.home.seen)) == (seen, 1)
+
+    run(lambda: check("vision", 1))
+    run(lambda: check("tools", 0))
+
+
+def test_where_it_is_not_known_what_today_has_cost_nothing_is_shadowed(tmp_path: Path) -> None:
+    """A log that cannot be read at the start: requests are answered, and no candidate is asked."""
+
+    async def check() -> None:
+        async with shadowed(tmp_path, **rule()) as b:
+            await b.ask()
+            await compared(b)
+            with closing(sqlite3.connect(b.log)) as db, db:
+                db.execute("DROP TRIGGER record_unchanged")
+                db.execute("UPDATE record SET body = x'00' WHERE kind = 'compared'")
+            b.gateway.shadows.recall()
+            assert b.gateway.shadows.stopped
+            assert (await b.ask()).status == 200
+            assert len(b.premium.seen) == 1
 
     run(check)
 
