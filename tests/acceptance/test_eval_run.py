@@ -413,7 +413,9 @@ def test_part_of_a_workloads_sets_is_no_evidence(tmp_path: Path) -> None:
             twice = await it.run("--lane", "home")
             assert twice.code == 5
             assert "`s0` asks the same as flags/s0, so it proves nothing more of contracts" in twice.err
-            it.write_set([{"id": f"o{i}", "input": f"Is it other than {i}?", "expected": "yes"} for i in range(4)], "more")
+            it.write_set(
+                [{"id": f"o{i}", "input": f"Is it other than {i}?", "expected": "yes"} for i in range(4)], "more"
+            )
             part = await it.run(str(path), "--lane", "home", "--json")
             assert part.lane("home")["not_evidence"] == "the workload is measured by other sets too: more.jsonl"
             assert it.ledger() == ()

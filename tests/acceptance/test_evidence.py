@@ -166,6 +166,12 @@ def test_a_lane_opens_by_evidence_and_shuts_with_every_change_under_it(tmp_path:
                     with edited(file, old, new):
                         assert why in why_home(await client.until("premium"))
                     await client.until("home")
+                for broken in (tmp_path / "sums.yaml", tmp_path / "evidence.jsonl"):
+                    with edited(broken, "sums", "sums}"):
+                        assert "no evidence that counts" in why_home(await client.until("premium"))
+                        with edited(policy, "routes:", "rutes:"):  # nor does a policy that cannot be read put it off
+                            assert (await client.ask())[0] == "premium"
+                    await client.until("home")
                 ended = edited(policy, f"until: {TODAY + datetime.timedelta(days=9)}", "until: 2026-11-01")
                 with ended, edited(tmp_path / "prompt.md", "number.", "number!"):
                     rejected = (await client.until("no_lane")).opening.decision.rejected

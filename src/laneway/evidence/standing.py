@@ -114,6 +114,10 @@ class Standing:
             self._known[key] = shown
         return self._known[key]
 
+    def without_evidence(self, trouble: str) -> Standing:
+        """The same, where nothing counts any more, and why."""
+        return Standing(self.policy, self.basis, (), self.others, self.heard, trouble, self.files)
+
     def _behind(self, workload: str, request: Request) -> frozenset[str]:
         """The sets of the workload that were run behind the prompt that the request comes with, or behind none."""
         sets = self.basis.on.get(workload, ())

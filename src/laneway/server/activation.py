@@ -103,12 +103,20 @@ async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: M
 
 
 async def _take_up(path: Path, gateway: Gateway, provider: HttpProvider, environ: Mapping[str, str]) -> HttpProvider:
-    """What the files say now, in force: another policy once it is proved, or other evidence for the same."""
-    active = gateway.active
+    """What the files say now, in force: another policy once it is proved, and other evidence at once.
+
+    Where a file that evidence rests on cannot be used any more, no evidence counts: that must not wait for a policy.
+    """
+    active, wrong = gateway.active, None
+    try:
+        standing = await _apart(lambda: _standing(active.policy, gateway.log.path, active.standing))
+    except PolicyError as error:
+        standing, wrong = active.standing.without_evidence(f"{error.problems[0]}"), error
+    gateway.active = active._replace(standing=standing)
     policy = await _apart(lambda: load(path))
     if policy.hash == active.policy.hash:
-        standing = await _apart(lambda: _standing(active.policy, gateway.log.path, active.standing))
-        gateway.active = gateway.active._replace(standing=standing)
+        if wrong is not None:
+            raise wrong
         return provider
     policy, _ = await _apart(lambda: proved(path))
     provider = provider.renewed(policy.lanes, environ, policy.networks)
