@@ -3,8 +3,8 @@
     python benchmarks/bench_evals.py                    # 10,000 samples on 3 lanes, a few minutes
     python benchmarks/bench_evals.py --samples 1000 --json
 
-Three scripted lanes, each a process of its own that takes its time before each answer, with 8, 16 and 32 calls at
-once as their `limits`. The run's resident memory is read from the kernel while the number of answers on file grows.
+Three scripted lanes, each a process of its own that takes its time before each answer, with 16 calls at once as
+their `limits`. The run's resident memory is read from the kernel while the number of answers on file grows.
 All of it is on 127.0.0.1.
 """
 
@@ -21,8 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-LANES = {"small": 8, "middle": 16, "large": 32}
-SECONDS = 0.05
+LANES = {"small": 16, "middle": 16, "large": 16}
 POLICY = """\
 laneway: 1
 name: evaluations
@@ -41,10 +40,10 @@ gate: {evidence: {score: 0.85, confidence: 0.95}}
 
 
 @contextmanager
-def lane() -> Iterator[str]:
-    """A scripted lane as a process, and its address."""
+def lane(seconds: float) -> Iterator[str]:
+    """A scripted lane as a process, which takes so many seconds before it answers; and its address."""
     command = ("-m", "laneway.providers.scripted", "--answer", "yes", "--fault", "slow-first-byte", "--seconds",
-               f"{SECONDS}")  # fmt: skip
+               f"{seconds}")  # fmt: skip
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -85,11 +84,11 @@ def on_file(path: Path) -> int:
             return 0
 
 
-def measured(samples: int) -> dict[str, object]:
+def measured(samples: int, seconds: float) -> dict[str, object]:
     """One run, watched, and a second one that finds everything on file."""
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
-        written(folder, {name: held.enter_context(lane()) for name in LANES}, samples)
+        written(folder, {name: held.enter_context(lane(seconds)) for name in LANES}, samples)
         command = [
             sys.executable,
             "-m",
@@ -120,7 +119,7 @@ def measured(samples: int) -> dict[str, object]:
     }
     return {
         "samples": samples, "lanes": len(LANES), "calls": total, "calls_a_second": round((high - low) / (last - first)),
-        "lanes_bear": round(sum(LANES.values()) / SECONDS), "resident_mib": memory, "again_seconds": round(again, 1),
+        "lanes_bear": round(sum(LANES.values()) / seconds), "resident_mib": memory, "again_seconds": round(again, 1),
         "file_mib": round(size / 2**20, 1),
     }  # fmt: skip
 
@@ -129,9 +128,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=0.2, help="how long a lane takes for an answer")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measured(options.samples)
+    found = measured(options.samples, options.seconds)
     if options.json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
