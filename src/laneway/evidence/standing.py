@@ -203,9 +203,10 @@ class Standing:
         for other in self._others(lane):
             if other.at >= entry.at and other.answered != entry.reported:
                 measured = entry.reported or "a model without a name"
+                since = other.at + datetime.timedelta(seconds=1)  # whole seconds, and none of them before it was seen
                 return (
                     f"it was measured as {measured} on {day}, and answered as {other.answered} on {other.at.date()} "
-                    f"(`laneway eval run --since {other.at:%Y-%m-%dT%H:%M:%S}` measures it anew)"
+                    f"(`laneway eval run --since {since:%Y-%m-%dT%H:%M:%S}` measures it anew)"
                 )
         if today > day + datetime.timedelta(days=policy.fresh_days):
             return f"it was measured on {day}, and evidence counts for {policy.fresh_days} days"
