@@ -68,9 +68,10 @@ def written(folder: Path, urls: dict[str, str], samples: int) -> None:
     (folder / "letters.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (head, *rows)), "utf-8")
 
 
-def resident(pid: int) -> float:
-    """A process's resident memory in MiB."""
-    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
+def resident(pid: int) -> float | None:
+    """A process's resident memory in MiB; None where it has just ended."""
+    found = Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()
+    return int(found[0]) / 1024 if found else None
 
 
 def on_file(path: Path) -> int:
@@ -103,8 +104,8 @@ def measured(samples: int, seconds: float) -> dict[str, object]:
         total, seen = samples * len(LANES), list[tuple[float, int, float]]()
         while run.poll() is None:
             found = on_file(folder / "evals.db")
-            if found and run.poll() is None:
-                seen.append((time.monotonic(), found, resident(run.pid)))
+            if found and (mib := resident(run.pid)) is not None:
+                seen.append((time.monotonic(), found, mib))
             time.sleep(0.25)
         assert run.stdout is not None
         out = json.loads(run.stdout.read())
