@@ -26,6 +26,7 @@ from laneway.egress import guard
 from laneway.errors import LaneError
 from laneway.gate import can_change
 from laneway.lane import Lane
+from laneway.providers import Provider
 from laneway.race import FINAL, Race
 from laneway.record import Attempt, Intent, Verdict, Why
 from laneway.request import Request
@@ -35,7 +36,7 @@ from laneway.store import Log
 from laneway.traffic import Passage
 from laneway.wire import openai
 
-__all__ = ["MAY_HAVE_WORKED", "consult", "estimated_output", "serve"]
+__all__ = ["MAY_HAVE_WORKED", "asked", "consult", "estimated_output", "serve"]
 
 
 _GRACE_SECONDS = 0.05
@@ -66,6 +67,17 @@ async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log) -> Got:
                 raise
             cause = error.code
         return await _attempt(run, last, "retry", cause, log, [])
+
+
+async def asked(provider: Provider, lane: Lane, request: Request, cap: int | None) -> Answer:
+    """The lane's whole answer to a request of ours that may go there; nothing is passed on. Raises LaneError."""
+    body = openai.outgoing(request, model=lane.model, max_output=cap)
+    async with provider.call(lane, body, stream=False) as reply:
+        data = b"".join([chunk async for chunk in reply.chunks()])
+    answer = openai.read_answer(data)
+    if not answer.complete:
+        raise LaneError("truncated", f"lane {lane.name} broke off its answer")
+    return answer
 
 
 async def consult(run: Run, name: str, question: Request, signals: Signals, output: int, log: Log) -> Answer:

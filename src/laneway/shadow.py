@@ -38,7 +38,7 @@ from laneway.policy import Shadow
 from laneway.record import Compared, Intent, Result, Trial, Why
 from laneway.request import Request
 from laneway.run import Got, Run
-from laneway.serve import MAY_HAVE_WORKED, estimated_output
+from laneway.serve import MAY_HAVE_WORKED, asked, estimated_output
 from laneway.signals import Signals
 from laneway.store import Log, Reader
 from laneway.wire import openai
@@ -265,7 +265,9 @@ class _Trial:
             try:
                 async with until:
                     await self._intend(lane, why)
-                    seen = await _asked(run, lane, request, cap)
+                    started = time.monotonic()
+                    answer = await asked(run.provider, lane, request, cap)
+                    seen = _Seen(answer, time.monotonic() - started)
                 used = signals.tokens if seen.answer.tokens_in is None else seen.answer.tokens_in
                 paid = lane.cost(used, estimated_output(seen.answer)) or 0.0
             except TimeoutError:
@@ -293,17 +295,6 @@ class _Trial:
         self.spent += amount
         self.run.spent += amount
         self.shadows.spent[self.rule.id] += amount
-
-
-async def _asked(run: Run, lane: Lane, request: Request, cap: int | None) -> _Seen:
-    started = time.monotonic()
-    body = openai.outgoing(request, model=lane.model, max_output=cap)
-    async with run.provider.call(lane, body, stream=False) as reply:
-        data = b"".join([chunk async for chunk in reply.chunks()])
-    answer = openai.read_answer(data)
-    if not answer.complete:
-        raise LaneError("truncated", f"lane {lane.name} broke off its answer")
-    return _Seen(answer, time.monotonic() - started)
 
 
 def _drawn(run: Run) -> list[tuple[Shadow, Unseen]]:

@@ -29,7 +29,7 @@ from laneway.lane import Lane, plain
 from laneway.policy import Deadline, Gate, Policy, Ranking, Waiver
 from laneway.providers import Provider
 from laneway.request import Request
-from laneway.serve import MAY_HAVE_WORKED, estimated_output
+from laneway.serve import MAY_HAVE_WORKED, asked, estimated_output
 from laneway.signals import Signals
 from laneway.traffic import Traffic
 from laneway.wire import openai
@@ -232,19 +232,15 @@ class Calls:
             self.purse.settle(worst, bill.paid)
 
     async def _answered(self, lane: Lane, question: Question, cap: int) -> Called:
-        body = openai.outgoing(question.request, model=lane.model, max_output=cap)
         total = self.policy.deadlines.get(question.signals.latency, _NO_DEADLINE).total
         seconds = min(total or _CALL_SECONDS, _CALL_SECONDS)
         started = time.monotonic()
         try:
-            async with asyncio.timeout(seconds), self.provider.call(lane, body, stream=False) as reply:
-                data = b"".join([chunk async for chunk in reply.chunks()])
+            async with asyncio.timeout(seconds):
+                answer = await asked(self.provider, lane, question.request, cap)
         except TimeoutError:
             raise LaneError("late", f"lane {lane.name} did not answer within {seconds:g} s", cause="late") from None
         took = time.monotonic() - started
-        answer = openai.read_answer(data)
-        if not answer.complete:
-            raise LaneError("truncated", f"lane {lane.name} broke off its answer")
         tokens_in = question.signals.tokens if answer.tokens_in is None else answer.tokens_in
         tokens_out = estimated_output(answer)
         return Called(answer, tokens_in, tokens_out, lane.cost(tokens_in, tokens_out), took)

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from laneway.errors import LaneError, LanewayError, UsageError, did_you_mean, shown
-from laneway.evidence.calling import Called, Calls, Parameters, Question
+from laneway.evidence.calling import Calls, Parameters, Question
 from laneway.evidence.judging.asking import OUTPUT, Author, Judge, Said, Unasked
 from laneway.evidence.judging.calibration import Calibration, Kind
 from laneway.evidence.judging.kept import judges_for
@@ -27,7 +27,7 @@ from laneway.evidence.judging.rubric import named, rubrics, scored
 from laneway.evidence.judging.swap import Pair
 from laneway.evidence.plan import Planned
 from laneway.evidence.results import Result, Results
-from laneway.evidence.run import Ungraded, labelled
+from laneway.evidence.run import Ungraded, answered, labelled
 from laneway.evidence.sample import EvalSet, Message, Sample, sample_hash, set_hash
 from laneway.evidence.scorers import Score, Unscored
 from laneway.lane import Lane
@@ -155,7 +155,7 @@ class Judges:
             if error.cause not in ("invalid", "refusal"):
                 raise
             return msgspec.structs.replace(blank, error="refused" if error.cause == "refusal" else error.code)
-        return _replied(blank, called)
+        return answered(blank, called)
 
     def _blank(self, evaluation: EvalSet, lane: Lane, sample: Sample, question: Question) -> Result:
         """The reply as it is before the lane has said anything. It is kept under what was asked, not under a prompt."""
@@ -183,13 +183,3 @@ def _on_file(results: Results, planned: Planned, lane: Lane) -> dict[str, Result
 def _author(lane: Lane, results: Iterable[Result]) -> Author:
     """The lane, and all the names that its model goes by."""
     return Author(lane.name, (lane.model, *sorted({*lane.reports, *(result.reported for result in results)})))
-
-
-def _replied(blank: Result, called: Called) -> Result:
-    answer = called.answer
-    refused = answer.refusal and not answer.text
-    return msgspec.structs.replace(
-        blank, answer=None if refused else answer.text, error="refused" if refused else "",
-        reported=answer.model or "", finish=answer.finish or "", tokens_in=called.tokens_in,
-        tokens_out=called.tokens_out, cost=called.cost, seconds=round(called.seconds, 6),
-    )  # fmt: skip

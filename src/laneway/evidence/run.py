@@ -31,7 +31,7 @@ from laneway.evidence.tally import Tally
 from laneway.lane import Lane
 from laneway.policy import Policy
 
-__all__ = ["GRACE", "Run", "Scoring", "Ungraded", "ask_all", "labelled"]
+__all__ = ["GRACE", "Run", "Scoring", "Ungraded", "answered", "ask_all", "labelled"]
 
 GRACE = 5.0
 """Seconds that calls under way get to end, once a run is told to stop."""
@@ -227,7 +227,7 @@ class _Work:
             tally.leave_open("guard", f"{error}")
             return msgspec.structs.replace(blank, error="guard", at=_now())
         self.invalid = None
-        return _answered(blank, called)
+        return msgspec.structs.replace(answered(blank, called), at=_now())
 
     def _judge(self, error: LaneError) -> None:
         """Give up a lane that has called every request invalid from the first one on: it dislikes what all have."""
@@ -288,13 +288,14 @@ def _told(reason: Reason, lane: Lane) -> str:
     return f"{reason.rule}: {reason.effect}"
 
 
-def _answered(blank: Result, called: Called) -> Result:
+def answered(blank: Result, called: Called) -> Result:
+    """The result with what the lane said; one that it will not answer has the error `refused` in place of a text."""
     answer = called.answer
     refused = answer.refusal and not answer.text
     return msgspec.structs.replace(
         blank, answer=None if refused else answer.text, error="refused" if refused else "",
         reported=answer.model or "", finish=answer.finish or "", tokens_in=called.tokens_in,
-        tokens_out=called.tokens_out, cost=called.cost, seconds=round(called.seconds, 6), at=_now(),
+        tokens_out=called.tokens_out, cost=called.cost, seconds=round(called.seconds, 6),
     )  # fmt: skip
 
 
