@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import fcntl
 import queue
 import re
 import sqlite3
@@ -23,6 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from laneway.errors import LanewayError
+from laneway.settling import alone, settle
 
 __all__ = ["FILE", "SQL", "Result", "Results", "ResultsError"]
 
@@ -90,7 +90,6 @@ class _Waiting(NamedTuple):
     """Statements to be run in one transaction, and who waits until they are on disk."""
 
     steps: list[_Step]
-    loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
 
 
@@ -121,7 +120,7 @@ class Results:
         with ExitStack() as held, _told(path):
             writer = None
             if write:
-                held.enter_context(_alone(path))
+                held.enter_context(alone(path, lambda _: _in_use(path)))
                 path.touch(mode=0o600)
                 path.chmod(0o600)
                 writer = _connected(path)
@@ -180,9 +179,8 @@ class Results:
     async def _write(self, *steps: _Step) -> None:
         if self._thread is None:
             raise ResultsError(f"{self.path} is not open for writing")
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._queue.put(_Waiting(list(steps), loop, future))
+        future = asyncio.get_running_loop().create_future()
+        self._queue.put(_Waiting(list(steps), future))
         await future
 
     def _run(self, db: sqlite3.Connection) -> None:
@@ -201,9 +199,7 @@ class Results:
                     _commit(db, (step for each in waiting for step in each.steps))
             except Exception as error:  # noqa: BLE001  # even a defect of ours: callers would wait for ever
                 failure = error
-            for each in waiting:
-                with suppress(RuntimeError):  # its loop is closed: nobody waits there any more
-                    each.loop.call_soon_threadsafe(_wake, each.future, failure)
+            settle([each.future for each in waiting], failure)
 
 
 def _steps(result: Result) -> Iterator[_Step]:
@@ -225,13 +221,8 @@ def _commit(db: sqlite3.Connection, steps: Iterator[_Step]) -> None:
                 db.rollback()
 
 
-def _wake(future: asyncio.Future[None], failure: Exception | None) -> None:
-    if future.done():  # its caller was cancelled
-        return
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)
+def _in_use(path: Path) -> ResultsError:
+    return ResultsError(f"another `laneway eval run` writes {path}; wait for it, or name another --results")
 
 
 def _now() -> int:
@@ -282,17 +273,3 @@ def _told(path: Path) -> Iterator[None]:
         raise ResultsError(f"the results {path} hold a row that is no result; move the file away") from None
     except OSError as error:
         raise ResultsError(f"the results {path} cannot be opened: {error.strerror}") from None
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other runs out; the kernel lets go when the process ends, however it ends."""
-    lock = path.with_name(path.name + ".lock")
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ResultsError(
-                f"another `laneway eval run` writes {path}; wait for it, or name another --results"
-            ) from None
-        yield

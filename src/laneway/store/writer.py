@@ -8,7 +8,6 @@ is owed to the log, because it could not be written in its time, goes ahead of e
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import queue
 import secrets
@@ -16,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ import msgspec
 
 from laneway.errors import LogError, LogInUse
 from laneway.record import Compared, Entry, Outcome, Trial
+from laneway.settling import alone, settle
 from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link, newer
 
 __all__ = ["Log"]
@@ -95,7 +96,7 @@ class Log:
         with ExitStack() as held:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(_locked(path))
+                held.enter_context(alone(path, partial(_in_use, path)))
                 path.touch(mode=0o600)
                 db = held.enter_context(closing(_connect(path)))
                 migrated = _brought_up(path, db)
@@ -191,7 +192,8 @@ class Log:
             if batch:
                 self.failure = failure
             owed = list(_owed(batch)) if failure else []
-            _settle([waiting.future for waiting in batch if waiting.future is not None], failure)
+            futures = [waiting.future for waiting in batch if waiting.future is not None]
+            settle(futures, LogError(failure) if failure else None)
 
     def _drain(self, seconds: float | None) -> tuple[list[_Waiting], bool]:
         """Wait for work, at most `seconds`, then take everything that waits; False with the last batch."""
@@ -262,35 +264,8 @@ def _linked(lines: Iterable[Line], seq: int, head: bytes) -> Iterator[tuple[int 
         yield seq, at, decision, kind, body, head
 
 
-def _settle(futures: list[asyncio.Future[None]], failure: str | None) -> None:
-    """Wake every waiting caller, with one call into each event loop."""
-    for loop in {future.get_loop() for future in futures}:
-        with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
-            loop.call_soon_threadsafe(_wake, [f for f in futures if f.get_loop() is loop], failure)
-
-
-def _wake(futures: list[asyncio.Future[None]], failure: str | None) -> None:
-    for future in futures:
-        if future.done():  # its caller was cancelled
-            continue
-        if failure is None:
-            future.set_result(None)
-        else:
-            future.set_exception(LogError(failure))
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the log for this process; the kernel lets go when the process ends, however it ends."""
-    lock = path.with_name(path.name + ".lock")
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LogInUse(
-                f"the log {path} is in use by another server ({lock}): stop that one, or name another log"
-            ) from None
-        yield
+def _in_use(path: Path, lock: Path) -> LogInUse:
+    return LogInUse(f"the log {path} is in use by another server ({lock}): stop that one, or name another log")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
