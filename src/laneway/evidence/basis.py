@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from laneway.errors import PolicyError, Problem, did_you_mean
 from laneway.evidence.ledger import Evidence, On
-from laneway.evidence.sample import prompt_hash, set_hash
+from laneway.evidence.sample import EvalSet, prompt_hash, set_hash
 from laneway.evidence.sets import MOST_BYTES, read_set
 from laneway.policy import Policy, Workload
 
-__all__ = ["Basis", "basis", "policy_folder", "read_prompt"]
+__all__ = ["Basis", "basis", "on_set", "policy_folder", "read_prompt", "unknown_classes"]
 
 _MOST_PROMPT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """By workload the text of its prompt, and its sets in the order of their names; `files` are all that was read."""
+    """By workload the text of its prompt and its SHA-256, and its sets by name; `files` are all that was read."""
 
     prompts: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
     on: Mapping[str, tuple[On, ...]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
@@ -33,16 +34,21 @@ def basis(policy: Policy, entries: Iterable[Evidence] = ()) -> Basis:
     A set whose very bytes an entry of the ledger was measured on is not parsed again.
     """
     reading = _Reading(policy, entries)
-    prompts, on = dict[str, str](), dict[str, tuple[On, ...]]()
+    prompts, sets_of = dict[str, str](), dict[str, tuple[On, ...]]()
     for work in policy.workloads.values():
         if work.prompt is not None and (text := reading.prompt(work, policy_folder(policy) / work.prompt)) is not None:
             prompts[work.name] = text
         sets = (reading.set(work, name, prompts.get(work.name)) for name in work.evals)
-        on[work.name] = tuple(sorted((one for one in sets if one is not None), key=lambda one: one.set))
-        reading.note_twins(work, on[work.name])
+        sets_of[work.name] = tuple(sorted((one for one in sets if one is not None), key=lambda one: one.set))
+        reading.note_twins(work, sets_of[work.name])
     if reading.problems:
         raise PolicyError(reading.problems)
-    return Basis(prompts, {name: sets for name, sets in on.items() if sets}, tuple(dict.fromkeys(reading.files)))
+    return Basis(
+        prompts=prompts,
+        hashes={name: prompt_hash(text) for name, text in prompts.items()},
+        on={name: sets for name, sets in sets_of.items() if sets},
+        files=tuple(dict.fromkeys(reading.files)),
+    )
 
 
 def policy_folder(policy: Policy) -> Path:
@@ -65,6 +71,18 @@ def read_prompt(path: Path) -> str:
     if not text.strip():
         raise PolicyError([Problem(str(path), 0, 0, "is empty; write the prompt, or leave `prompt` out")])
     return text
+
+
+def unknown_classes(policy: Policy, found: EvalSet) -> Iterator[str]:
+    """What is wrong with the classes of a set's samples, for a policy that does not have them."""
+    for unknown in sorted({sample.sensitivity for sample in found.samples} - {*policy.classes}):
+        hint = did_you_mean(unknown, policy.classes)
+        yield f"has samples of a class `{unknown}` that the policy does not have{hint}"
+
+
+def on_set(path: Path, found: EvalSet, prompt: str) -> On:
+    """What the ledger says of the set in the file, behind the prompt with this hash. Raises PolicyError."""
+    return On(found.name, set_hash(found), _file_hash(path), prompt, found.prompt or "")
 
 
 class _Reading:
@@ -102,12 +120,10 @@ class _Reading:
         problems = []
         if found.workload != work.name:
             problems.append(f"is a set for the workload `{found.workload}`, not for `{work.name}`, which names it")
-        for unknown in {sample.sensitivity for sample in found.samples} - {*policy.classes}:
-            problems.append(f"has samples of a class `{unknown}` that the policy does not have"
-                            f"{did_you_mean(unknown, policy.classes)}")  # fmt: skip
+        problems += unknown_classes(policy, found)
         if problems:
             raise PolicyError(Problem(str(path), 0, 0, problem) for problem in problems)
-        return On(found.name, set_hash(found), _file_hash(path), "", found.prompt or "")
+        return on_set(path, found, "")
 
     def note_twins(self, work: Workload, sets: tuple[On, ...]) -> None:
         """Two sets of one name cannot be told apart in a report, and one that stands twice proves nothing more."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from laneway.classify import fact_of
 from laneway.errors import PolicyError, Problem, RequestError, UsageError, did_you_mean, shown
-from laneway.evidence.basis import policy_folder, read_prompt
+from laneway.evidence.basis import on_set, policy_folder, read_prompt, unknown_classes
 from laneway.evidence.ledger import On
-from laneway.evidence.sample import EvalSet, prompt_hash, set_hash
+from laneway.evidence.sample import EvalSet, prompt_hash
 from laneway.evidence.scorers.kind import folded
 from laneway.evidence.sets import read_set
 from laneway.policy import Policy
@@ -47,33 +49,44 @@ def planned(
     folder = policy_folder(policy)
     named = {w.name: [folder / name for name in w.evals] for w in policy.workloads.values()}
     paths = list(dict.fromkeys(files or (path for paths in named.values() for path in paths)))
-    sets = [(path, one) for path in paths if (one := _checked(policy, path)).workload == (workload or one.workload)]
+    read = ((path, _checked(policy, path)) for path in paths)
+    sets = [_Set(path, one, _in_force(policy, path, one)) for path, one in read if workload in (None, one.workload)]
     if not sets:
         raise UsageError(_nothing(policy, workload))
     _refuse_twins(sets)
-    _refuse_copies(policy, sets)
+    _refuse_copies(sets)
     tried = list({prompt_hash(text := read_prompt(path)): (f"{path}", text) for path in prompts}.values())
-    given = {name: {path.resolve() for path, one in sets if one.workload == name} for name in policy.workloads}
+    given = {name: {one.path.resolve() for one in sets if one.set.workload == name} for name in policy.workloads}
     lacking = {name: {path.resolve() for path in paths} - given[name] for name, paths in named.items()}
     extra = {name: given[name] - {path.resolve() for path in named[name]} for name in named if named[name]}
     return tuple(
         made
-        for path, one in sets
-        for made in _behind(policy, path, one, tried, _partial(lacking[one.workload], extra.get(one.workload, set())))
+        for one in sets
+        for made in _behind(one, tried, _partial(lacking[one.set.workload], extra.get(one.set.workload, set())))
     )
 
 
-def _behind(
-    policy: Policy, path: Path, one: EvalSet, tried: Sequence[tuple[str, str | None]], partial: str
-) -> Iterator[Planned]:
+class _Set(NamedTuple):
+    """A set, its file, and the text of the prompt in force for it."""
+
+    path: Path
+    set: EvalSet
+    prompt: str | None
+
+    @property
+    def version(self) -> str:
+        """The prompt's hash."""
+        return prompt_hash(self.prompt or "")
+
+
+def _behind(one: _Set, tried: Sequence[tuple[str, str | None]], partial: str) -> Iterator[Planned]:
     """The set behind each of the prompts that are tried, else behind the one in force."""
-    in_force = _in_force(policy, path, one)
-    digest, samples = hashlib.sha256(path.read_bytes()).hexdigest(), set_hash(one)
-    for file, text in tried or [("", in_force)]:
+    known = on_set(one.path, one.set, one.version)
+    for file, text in tried or [("", one.prompt)]:
         version = prompt_hash(text or "")
-        other = "" if version == prompt_hash(in_force or "") else "the prompt is not the one in force"
-        on = On(one.name, samples, digest, version, one.prompt or "")
-        yield Planned(set=one, on=on, prompt=text, tried=file, not_evidence=other or partial)
+        other = "" if version == one.version else "the prompt is not the one in force"
+        yield Planned(set=one.set, on=msgspec.structs.replace(known, prompt=version), prompt=text, tried=file,
+                      not_evidence=other or partial)  # fmt: skip
 
 
 def _in_force(policy: Policy, path: Path, one: EvalSet) -> str | None:
@@ -89,9 +102,7 @@ def _checked(policy: Policy, path: Path) -> EvalSet:
     if found.workload not in policy.workloads:
         problems.append(f"is a set for a workload `{found.workload}` that the policy does not have"
                         f"{did_you_mean(found.workload, policy.workloads)}")  # fmt: skip
-    for unknown in sorted({sample.sensitivity for sample in found.samples} - {*policy.classes}):
-        problems.append(f"has samples of a class `{unknown}` that the policy does not have"
-                        f"{did_you_mean(unknown, policy.classes)}")  # fmt: skip
+    problems += unknown_classes(policy, found)
     for name, value in sorted({fact for sample in found.samples for fact in sample.facts.items()}):
         try:
             fact_of(policy, f"fact-{name.lower()}", value)
@@ -102,30 +113,30 @@ def _checked(policy: Policy, path: Path) -> EvalSet:
     return found
 
 
-def _refuse_twins(sets: Sequence[tuple[Path, EvalSet]]) -> None:
+def _refuse_twins(sets: Sequence[_Set]) -> None:
     seen: dict[tuple[str, str], Path] = {}
-    for path, one in sets:
+    for path, one, _ in sets:
         twin = seen.setdefault((one.workload, one.name), path)
         if twin is not path:
             what = f"is a second set `{one.name}` of {one.workload}, beside {twin}; give each a name of its own"
             raise PolicyError([Problem(f"{path}", 0, 0, what)])
 
 
-def _refuse_copies(policy: Policy, sets: Sequence[tuple[Path, EvalSet]]) -> None:
+def _refuse_copies(sets: Sequence[_Set]) -> None:
     """A question that two sets of a workload ask of the same requests would count twice.
 
     They do behind one prompt, and where one of them has none, as it counts for requests with any.
     """
     asked: dict[object, list[tuple[str, str]]] = {}
-    for path, one in sets:
-        prompt = prompt_hash(_in_force(policy, path, one) or "")
-        for sample in one.samples:
-            before = asked.setdefault((one.workload, *((m.role, folded(m.content)) for m in sample.messages)), [])
+    for one in sets:
+        prompt, work = one.version, one.set.workload
+        for sample in one.set.samples:
+            before = asked.setdefault((work, *((m.role, folded(m.content)) for m in sample.messages)), [])
             twin = next((name for other, name in before if other == prompt or not (other and prompt)), None)
             if twin is not None:
-                what = f"`{sample.id}` asks the same as {twin}, so it proves nothing more of {one.workload}"
-                raise PolicyError([Problem(f"{path}", 0, 0, what)])
-            before.append((prompt, f"{one.name}/{sample.id}"))
+                what = f"`{sample.id}` asks the same as {twin}, so it proves nothing more of {work}"
+                raise PolicyError([Problem(f"{one.path}", 0, 0, what)])
+            before.append((prompt, f"{one.set.name}/{sample.id}"))
 
 
 def _partial(lacking: set[Path], extra: set[Path]) -> str:

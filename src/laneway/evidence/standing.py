@@ -121,7 +121,7 @@ class Standing:
     def _behind(self, workload: str, request: Request) -> frozenset[str]:
         """The sets of the workload that were run behind the prompt that the request comes with, or behind none."""
         sets = self.basis.on.get(workload, ())
-        if not any(one.prompt for one in sets):
+        if workload in self.basis.prompts or not any(one.prompt for one in sets):  # ours, or none to come with
             return frozenset(one.set for one in sets)
         came = prompt_hash(_instruction(request))
         return frozenset(one.set for one in sets if one.prompt in ("", came))
@@ -135,7 +135,7 @@ class Standing:
 
     def hash(self, signals: Signals) -> str:
         """The SHA-256 of the prompt that requests of this workload are sent behind; empty for none."""
-        return prompt_hash(self.basis.prompts.get(signals.workload or "", ""))
+        return self.basis.hashes.get(signals.workload or "", "")
 
     def answered(self, lane: Lane, model: str) -> Other | None:
         """What is news of a lane that answers as `model`: that it was measured as another, if so. It counts at once."""
