@@ -11,10 +11,11 @@ from rich.text import Text
 
 from laneway.cli.output import err, out
 from laneway.policy import Policy
+from laneway.policy_file import load
 from laneway.proof.finding import Finding
 from laneway.proof.verify import Report
 from laneway.proof.words import tell
-from laneway.server.activation import Refused, proved
+from laneway.server.activation import Refused, proof
 
 __all__ = ["print_findings", "print_parts", "proven"]
 
@@ -23,8 +24,9 @@ _COMMAND = "see it"
 
 def proven(path: Path) -> tuple[Policy, Report]:
     """The policy in the file, proved; the command ends where it is not, and says what was found."""
+    policy = load(path)
     try:
-        return proved(path)
+        return policy, proof(policy)
     except Refused as refused:
         print_findings(refused.policy, refused.report.errors, err)
         err.print(f"laneway: {refused}", style="red", soft_wrap=True)

@@ -26,7 +26,7 @@ from laneway.proof.verify import Report, verify
 from laneway.providers.http import HttpProvider
 from laneway.store import Log, Reader
 
-__all__ = ["POLL", "Refused", "activate", "proved", "watch"]
+__all__ = ["POLL", "Refused", "activate", "proof", "watch"]
 
 POLL = 1.0
 """Seconds between two looks at the policy file."""
@@ -46,13 +46,12 @@ class Refused(LanewayError):
         super().__init__(f"{policy.file} is not proved: {errors}{more}. See `laneway check {policy.file}`")
 
 
-def proved(path: Path) -> tuple[Policy, Report]:
-    """The policy in the file, proved as of today. Raises PolicyError or Refused."""
-    policy = load(path)
+def proof(policy: Policy) -> Report:
+    """What was proved of the policy as of today. Raises Refused."""
     report = verify(policy, today())
     if not report.proved:
         raise Refused(policy, report)
-    return policy, report
+    return report
 
 
 async def activate(policy: Policy, log: Log, provider: HttpProvider, before: Standing | None = None) -> Active:
@@ -118,7 +117,7 @@ async def _take_up(path: Path, gateway: Gateway, provider: HttpProvider, environ
         if wrong is not None:
             raise wrong
         return provider
-    policy, _ = await _apart(lambda: proved(path))
+    await _apart(lambda: proof(policy))
     provider = provider.renewed(policy.lanes, environ, policy.networks)
     gateway.active = await activate(policy, gateway.log, provider, active.standing)
     _log.warning("policy %s of %s is in force now", policy.hash[:12], path)
