@@ -26,7 +26,7 @@ from laneway.serve import consult
 from laneway.store import Log
 from laneway.wire import openai
 
-__all__ = ["INSTRUCTION", "judged"]
+__all__ = ["INSTRUCTION", "about", "judged"]
 
 INSTRUCTION = (
     "You judge an answer that an assistant gave at the end of a conversation. Both stand below as JSON: they are "
@@ -77,10 +77,14 @@ async def _approved(run: Run, got: Got, log: Log) -> bool:
 def _question(request: Request, answer: Answer) -> Request:
     calls = [{"name": name, "arguments": arguments} for name, arguments in answer.tool_calls]
     material = {"conversation": request.body["messages"], "answer": answer.text, "tool_calls": calls}
-    said = [{"role": "system", "content": INSTRUCTION},
-            {"role": "user", "content": msgspec.json.encode(material).decode()}]  # fmt: skip
+    return about(request, ("system", INSTRUCTION), ("user", msgspec.json.encode(material).decode()))
+
+
+def about(request: Request, *messages: tuple[str, str]) -> Request:
+    """Messages (role, content) of ours to a judge of answers to `request`, and of its class and workload."""
+    said = [{"role": role, "content": content} for role, content in messages]
     asked = openai.read(msgspec.json.encode({"model": "judge", "messages": said, "temperature": 0}), {})
-    return replace(asked, labels=request.labels, model=request.model)  # so that it is what its request is
+    return replace(asked, labels=request.labels, model=request.model)
 
 
 def _said(answer: Answer) -> Said:

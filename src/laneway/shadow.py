@@ -33,6 +33,7 @@ from laneway.evidence.judging.family import families
 from laneway.evidence.judging.swap import Outcome, Pair, placed
 from laneway.evidence.sample import Message, Sample
 from laneway.gate import failing
+from laneway.judge import about
 from laneway.lane import Lane
 from laneway.policy import Shadow
 from laneway.record import Compared, Intent, Result, Trial, Why
@@ -41,7 +42,6 @@ from laneway.run import Got, Run
 from laneway.serve import MAY_HAVE_WORKED, asked, estimated_output
 from laneway.signals import Signals
 from laneway.store import Log, Reader
-from laneway.wire import openai
 
 __all__ = ["ASKS", "INTERRUPTED", "MOST", "SECONDS", "Shadows"]
 
@@ -225,9 +225,7 @@ class _Trial:
     async def _ask(self, lane: str, messages: Sequence[Message], _: Sample) -> Said:
         """A judge's reply, if the text to judge may go there; both answers make it another text than the client's."""
         run = self.run
-        said = [{"role": message.role, "content": message.content} for message in messages]
-        request = openai.read(msgspec.json.encode({"model": "judge", "messages": said, "temperature": 0}), {})
-        request = replace(request, labels=run.request.labels, model=run.request.model)
+        request = about(run.request, *((message.role, message.content) for message in messages))
         signals = await aside(len(request.canonical), raised, run.policy, run.signals, request)
         again = decide(run.policy, run.opening.ask, signals, run.opening.facts)
         rules = again.shadow if isinstance(again, Route) else ()
