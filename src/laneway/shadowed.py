@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from laneway.evidence.statistics.sequence import Standing, standing
+from laneway.quantile import quantile
 from laneway.store import Seen
 
 __all__ = ["Tally", "tallied"]
@@ -60,8 +61,7 @@ class Tally:
 
     def seconds_at(self, share: float) -> float | None:
         """The seconds that a `share` of the calls did not exceed."""
-        ordered = sorted(self.seconds)
-        return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
+        return quantile(self.seconds, share)
 
 
 def tallied(comparisons: Iterable[Seen]) -> list[Tally]:

@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Iterable, Iterator
 
 from laneway.gateway import Active, Gateway
+from laneway.quantile import quantile
 from laneway.traffic import Flow, Traffic
 
 __all__ = ["lanes", "metrics"]
@@ -35,7 +36,6 @@ def lanes(gateway: Gateway) -> list[dict[str, object]]:
 
 
 def _lane(flow: Flow, closed: str | None, other: str) -> dict[str, object]:
-    took = sorted(flow.seconds)
     limits = flow.slots.limits
     failures = [{"at": datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds"), "code": code}
                 for at, code in flow.failures]  # fmt: skip
@@ -44,14 +44,15 @@ def _lane(flow: Flow, closed: str | None, other: str) -> dict[str, object]:
         "in_flight": flow.slots.held, "waiting": flow.slots.waiting, "concurrency": limits.concurrency,
         "rpm": limits.rpm, "calls": dict(flow.calls), "skips": dict(flow.skips), "retries": flow.retries,
         "hedges": flow.hedges,
-        "failures": failures, "p50": _share(took, 0.5), "p95": _share(took, 0.95),
+        "failures": failures, "p50": _seconds(flow, 0.5), "p95": _seconds(flow, 0.95),
         "other_model": other,
     }  # fmt: skip
 
 
-def _share(ordered: list[float], share: float) -> float | None:
-    """The value that `share` of the ordered values do not exceed."""
-    return round(ordered[min(int(len(ordered) * share), len(ordered) - 1)], 3) if ordered else None
+def _seconds(flow: Flow, share: float) -> float | None:
+    """The seconds that a `share` of the lane's latest answers did not exceed."""
+    found = quantile(flow.seconds, share)
+    return None if found is None else round(found, 3)
 
 
 def metrics(active: Active, traffic: Traffic, *, in_flight: int, shed: int, log_ok: bool) -> str:
