@@ -64,6 +64,16 @@ def write(folder: Path, home: str, premium: str) -> Path:
     return policy
 
 
+@asynccontextmanager
+async def lanes(folder: Path) -> AsyncIterator[tuple[Path, ScriptedLane, ScriptedLane]]:
+    """The policy over two lanes that both can add."""
+    async with (
+        ScriptedLane(model="home-model", answer=adding) as home,
+        ScriptedLane(model="premium-model", answer=adding) as premium,
+    ):
+        yield write(folder, home.url, premium.url), home, premium
+
+
 class Client:
     """Asks the running server."""
 
@@ -139,44 +149,39 @@ def test_a_lane_opens_by_evidence_and_shuts_with_every_change_under_it(tmp_path:
     """Without evidence the cheap lane is shut and `why` says so; measured, it serves; each change shuts it again."""
 
     async def scene() -> None:
-        async with (
-            ScriptedLane(model="home-model", answer=adding) as home,
-            ScriptedLane(model="premium-model", answer=adding) as premium,
-        ):
-            policy = write(tmp_path, home.url, premium.url)
-            async with serving(policy) as client:
-                lane, story = await client.ask()
-                assert lane == "premium"
-                assert why_home(story) == "home has shown no evidence for this workload, and nobody has waived it"
-                told = json.loads(await command("why", story.id, "--json", "--log", str(tmp_path / "laneway.db")))
-                assert {"lane": "home", "code": "no-evidence"}.items() <= told["rejected"][0].items()
-                assert premium.seen[-1].body["messages"][0] == {"role": "system", "content": PROMPT}  # type: ignore[index]
+        async with lanes(tmp_path) as (policy, _, premium), serving(policy) as client:
+            lane, story = await client.ask()
+            assert lane == "premium"
+            assert why_home(story) == "home has shown no evidence for this workload, and nobody has waived it"
+            told = json.loads(await command("why", story.id, "--json", "--log", str(tmp_path / "laneway.db")))
+            assert {"lane": "home", "code": "no-evidence"}.items() <= told["rejected"][0].items()
+            assert premium.seen[-1].body["messages"][0] == {"role": "system", "content": PROMPT}  # type: ignore[index]
 
-                await measured(policy)
-                story = await client.until("home")
-                assert "home has shown 0.927 or more at 95% confidence, on 40 samples" in why_home(story)
-                assert story.opening.instructed
-                changes: list[tuple[Path, str, str, str]] = [
-                    (tmp_path / "prompt.md", "number.", "number!", "the prompt of sums has changed"),
-                    (policy, "model: home-model", "model: home-model-2", "the model was home-model on"),
-                    (policy, "127.0.0.1", "localhost", "it was measured at another address"),
-                    (tmp_path / "sums.yaml", "expected: 40}", "expected: 41}", "the set sums has changed"),
-                ]
-                for file, old, new, why in changes:
-                    with edited(file, old, new):
-                        assert why in why_home(await client.until("premium"))
-                    await client.until("home")
-                for broken in (tmp_path / "sums.yaml", tmp_path / "evidence.jsonl"):
-                    with edited(broken, "sums", "sums}"):
-                        assert "no evidence that counts" in why_home(await client.until("premium"))
-                        with edited(policy, "routes:", "rutes:"):  # nor does a policy that cannot be read put it off
-                            assert (await client.ask())[0] == "premium"
-                    await client.until("home")
-                ended = edited(policy, f"until: {TODAY + datetime.timedelta(days=9)}", "until: 2026-11-01")
-                with ended, edited(tmp_path / "prompt.md", "number.", "number!"):
-                    rejected = (await client.until("no_lane")).opening.decision.rejected
-                    assert [reason.code for reason in rejected] == ["no-evidence"] * 2
-                    assert "its waiver ended on 2026-11-01" in rejected[1].effect
+            await measured(policy)
+            story = await client.until("home")
+            assert "home has shown 0.927 or more at 95% confidence, on 40 samples" in why_home(story)
+            assert story.opening.instructed
+            changes: list[tuple[Path, str, str, str]] = [
+                (tmp_path / "prompt.md", "number.", "number!", "the prompt of sums has changed"),
+                (policy, "model: home-model", "model: home-model-2", "the model was home-model on"),
+                (policy, "127.0.0.1", "localhost", "it was measured at another address"),
+                (tmp_path / "sums.yaml", "expected: 40}", "expected: 41}", "the set sums has changed"),
+            ]
+            for file, old, new, why in changes:
+                with edited(file, old, new):
+                    assert why in why_home(await client.until("premium"))
+                await client.until("home")
+            for broken in (tmp_path / "sums.yaml", tmp_path / "evidence.jsonl"):
+                with edited(broken, "sums", "sums}"):
+                    assert "no evidence that counts" in why_home(await client.until("premium"))
+                    with edited(policy, "routes:", "rutes:"):  # nor does a policy that cannot be read put it off
+                        assert (await client.ask())[0] == "premium"
+                await client.until("home")
+            ended = edited(policy, f"until: {TODAY + datetime.timedelta(days=9)}", "until: 2026-11-01")
+            with ended, edited(tmp_path / "prompt.md", "number.", "number!"):
+                rejected = (await client.until("no_lane")).opening.decision.rejected
+                assert [reason.code for reason in rejected] == ["no-evidence"] * 2
+                assert "its waiver ended on 2026-11-01" in rejected[1].effect
 
     run(scene)
 
@@ -185,11 +190,7 @@ def test_a_lane_that_answers_as_another_model_is_shut_by_its_first_answer(tmp_pa
     """The next request goes elsewhere, after a restart too, until the lane is measured as what it is now."""
 
     async def scene() -> None:
-        async with (
-            ScriptedLane(model="home-model", answer=adding) as home,
-            ScriptedLane(model="premium-model", answer=adding) as premium,
-        ):
-            policy = write(tmp_path, home.url, premium.url)
+        async with lanes(tmp_path) as (policy, home, _):
             await measured(policy)
             async with serving(policy) as client:
                 assert (await client.ask())[0] == "home"
@@ -211,7 +212,6 @@ def test_a_lane_that_answers_as_another_model_is_shut_by_its_first_answer(tmp_pa
                 lane, story = await client.ask()
                 assert lane == "premium"
                 await measured(policy)  # what is on file is older than what was seen, and proves nothing now
-                await asyncio.sleep(0)
                 since = re.findall(r"--since (\S+?)`", why_home(story))[0]
                 await measured(policy, "--since", since)
                 await client.until("home")
@@ -223,11 +223,7 @@ def test_what_people_reject_shuts_a_lane_until_it_is_measured_again(tmp_path: Pa
     """Three rejected answers of three are enough; praise does not open it again."""
 
     async def scene() -> None:
-        async with (
-            ScriptedLane(model="home-model", answer=adding) as home,
-            ScriptedLane(model="premium-model", answer=adding) as premium,
-        ):
-            policy = write(tmp_path, home.url, premium.url)
+        async with lanes(tmp_path) as (policy, _, _):
             await measured(policy)
             async with serving(policy) as client:
                 ids = [(await client.ask())[1].id for _ in range(3)]
