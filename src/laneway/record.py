@@ -3,7 +3,9 @@
 An `Intent` is written before any byte leaves for a lane, one per attempt; the `Outcome` before the last
 byte goes to the client. The first entry of a request carries its `Opening`. `Feedback` is what was said of the answer
 afterwards; a `Shut` says that a lane was found to be another model. What another lane
-answered unseen is intents behind the outcome and one `Compared`. No entry holds prompt text.
+answered unseen is intents behind the outcome and one `Compared`. A `Review` puts an answer before a person, and
+`Resolution`s say what people made of it. A `Lever` is what an operator did to the server, an `Erased` what was
+erased. No entry holds prompt text, an answer or a comment: of those it holds a salted hash.
 """
 
 from __future__ import annotations
@@ -18,18 +20,26 @@ from laneway.facts import Facts
 from laneway.signals import Ask, Signals
 
 __all__ = [
+    "Action",
     "Attempt",
+    "Cause",
     "Compared",
     "Entry",
+    "Erased",
     "Feedback",
     "Intent",
+    "Lever",
     "Opening",
     "Outcome",
+    "Pull",
+    "Resolution",
     "Result",
+    "Review",
     "Said",
     "Shut",
     "Source",
     "Status",
+    "Stretch",
     "Trial",
     "Verdict",
     "Why",
@@ -40,13 +50,18 @@ Why = Literal["first", "retry", "fallback", "hedge", "escalation", "judge", "sha
 Said = Literal["pass", "fail", "unclear"]
 Status = Literal["answered", "refused", "held", "failed", "cancelled", "interrupted"]
 Source = Literal["user", "operator"]
+Cause = Literal["approval", "weak", "hold", "failure"]
+Action = Literal["approve", "edit", "reject", "send", "reclassify", "expire"]
+Pull = Literal["close", "drain", "open", "pause", "resume", "stop", "go"]
 Result = Literal["better", "worse", "tie", "position", "unjudged", "failed"]
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that `decide` saw and said; enough to replay it. `prompt` is a salted hash, `size` bytes.
 
-    `instructed` is the SHA-256 of the workload's own prompt, where one was put before what the client said.
+    `instructed` is the SHA-256 of the workload's own prompt, where one was put before what the client said. `asker` and
+    `subject` are salted hashes of who asked and of whom or what it is about, where that was said; `source` is the
+    decision whose reviewer sent this request on.
     """
 
     policy: str
@@ -59,6 +74,9 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     size: int
     instructed: str = ""
+    asker: str = ""
+    subject: str = ""
+    source: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -184,7 +202,75 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     model: str | None = None
 
 
-Entry = Intent | Outcome | Feedback | Shut | Compared
+class Review(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="review", omit_defaults=True):
+    """Decision `id` waits for a person, by `rule`, until a time (UTC, microseconds); then nothing is released.
+
+    `cause` says why: an approval that the policy asks for, a weak answer, a hold before any lane was called, or lanes
+    that failed. `eyes` is how many people must approve the same words; `comment` are the actions that need a comment.
+    `ticket` is the SHA-256 of what the caller shows to fetch the answer; `asker` as in the Opening.
+    """
+
+    id: str
+    rule: str
+    cause: Cause
+    until: int
+    eyes: int = 1
+    comment: tuple[Action, ...] = ()
+    ticket: str = ""
+    asker: str = ""
+
+
+class Resolution(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="resolution", omit_defaults=True):
+    """What `by` did with the reviewed decision `id`; with `final` the item is closed.
+
+    `content` and `comment` are salted hashes of the words that the action is about and of its comment. `lane` is where
+    it was sent to, `child` the decision that follows from it; `seconds` is how long the reviewer had it open.
+    """
+
+    id: str
+    action: Action
+    by: str
+    final: bool
+    content: str = ""
+    comment: str = ""
+    lane: str = ""
+    child: str = ""
+    seconds: float | None = None
+
+
+class Lever(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="lever", omit_defaults=True):
+    """An operator closed, drained or paused `target` (`lane:NAME`, `workload:NAME` or `all`), or undid that."""
+
+    id: str
+    action: Pull
+    target: str
+    by: str
+    why: str
+
+
+class Stretch(NamedTuple):
+    """Records `first` to `last`, whose bodies were erased; `before` is the hash of the record before them, in hex."""
+
+    first: int
+    last: int
+    before: str
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="erased", omit_defaults=True):
+    """What was erased, by whom and why: the kept content of a `subject` (salted hash), or what was past its time.
+
+    `contents` counts the pieces of content, `records` are the records of the log whose bodies went.
+    """
+
+    id: str
+    by: str
+    why: str
+    subject: str = ""
+    contents: int = 0
+    records: tuple[Stretch, ...] = ()
+
+
+Entry = Intent | Outcome | Feedback | Shut | Compared | Review | Resolution | Lever | Erased
 
 
 class Word(NamedTuple):

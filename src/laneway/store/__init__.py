@@ -5,8 +5,9 @@ reads it while a server writes: stories, policy texts, copies and the proof that
 `Signing` keeps signed checkpoints of it elsewhere. None of them holds prompt text or answers.
 """
 
-from laneway.store.reader import Logged, Reader, Seen, Story, Verification
+from laneway.store.reader import Reader, Verification
 from laneway.store.signing import Signing
+from laneway.store.story import Logged, Seen, Story
 from laneway.store.writer import Log
 
 __all__ = ["Log", "Logged", "Reader", "Seen", "Signing", "Story", "Verification"]

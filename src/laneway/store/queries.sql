@@ -64,13 +64,13 @@ SELECT said.seq, said.at, said.body, ended.body, (
     SELECT body FROM record WHERE decision = said.decision AND kind = 'intent' ORDER BY seq LIMIT 1
 )
 FROM record AS said CROSS JOIN record AS ended ON ended.decision = said.decision AND ended.kind = 'outcome'
-WHERE said.kind IN ('feedback', 'shut', 'compared') AND said.kind = 'feedback'
+WHERE said.kind NOT IN ('intent', 'outcome') AND said.kind = 'feedback'
     AND said.seq > :seq AND said.at >= :since AND ended.at >= :since
 ORDER BY said.seq LIMIT :page;
 
 -- name: shuts
 SELECT seq, at, body FROM record
-WHERE kind IN ('feedback', 'shut', 'compared') AND kind = 'shut' AND seq > :seq AND at >= :since
+WHERE kind NOT IN ('intent', 'outcome') AND kind = 'shut' AND seq > :seq AND at >= :since
 ORDER BY seq LIMIT :page;
 
 -- name: compared
@@ -79,19 +79,33 @@ SELECT made.seq, made.at, made.body, (
     SELECT body FROM record WHERE decision = made.decision AND kind = 'intent' ORDER BY seq LIMIT 1
 )
 FROM record AS made
-WHERE made.kind IN ('feedback', 'shut', 'compared') AND made.kind = 'compared'
+WHERE made.kind NOT IN ('intent', 'outcome') AND made.kind = 'compared'
     AND made.seq > :seq AND made.at >= :since
 ORDER BY made.seq LIMIT :page;
+
+-- name: desk
+-- A page of what was put before people and what they made of it, after :seq.
+SELECT seq, at, body FROM record
+WHERE kind NOT IN ('intent', 'outcome') AND kind IN ('review', 'resolution') AND seq > :seq AND at >= :since
+ORDER BY seq LIMIT :page;
+
+-- name: levers
+-- A page of what operators did, after :seq.
+SELECT seq, at, body FROM record
+WHERE kind NOT IN ('intent', 'outcome') AND kind = 'lever' AND seq > :seq AND at >= :since
+ORDER BY seq LIMIT :page;
 
 -- name: starting_with
 -- Two are enough to know whether a prefix is unique; the exact id would come first.
 SELECT DISTINCT decision FROM record
-WHERE decision >= :prefix AND decision < :beyond
+WHERE decision >= :prefix AND decision < :beyond AND kind IN ('intent', 'outcome')
 ORDER BY decision LIMIT 2;
 
 -- name: latest_ids
 -- The ids a person most likely meant, to search for a near one.
-SELECT DISTINCT decision FROM (SELECT decision FROM record ORDER BY seq DESC LIMIT :page);
+SELECT DISTINCT decision FROM (
+    SELECT decision FROM record WHERE kind IN ('intent', 'outcome') ORDER BY seq DESC LIMIT :page
+);
 
 -- name: last_seq
 SELECT coalesce(max(seq), 0) FROM record NOT INDEXED;

@@ -15,16 +15,29 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
 import msgspec
 
 from laneway.errors import LogError
-from laneway.record import Compared, Entry, Feedback, Intent, Opening, Outcome, Shut, Word
+from laneway.record import (
+    Compared,
+    Entry,
+    Feedback,
+    Intent,
+    Lever,
+    Opening,
+    Outcome,
+    Resolution,
+    Review,
+    Shut,
+    Word,
+)
 from laneway.store.chain import SQL, VERSION, genesis, link, newer
 from laneway.store.checkpoint import Against
+from laneway.store.story import Logged, Seen, Story
 
-__all__ = ["Logged", "Reader", "Seen", "Story", "Verification"]
+__all__ = ["Reader", "Verification"]
 
 _BUSY_SECONDS = 5.0
 _PAGE = 256
@@ -39,7 +52,8 @@ _entry = msgspec.json.Decoder[Entry](Entry)
 _feedback = msgspec.json.Decoder(Feedback)
 _shut = msgspec.json.Decoder(Shut)
 _compared = msgspec.json.Decoder(Compared)
-E = TypeVar("E", Intent, Outcome, Feedback, Shut, Compared)
+_desk = msgspec.json.Decoder[Review | Resolution](Review | Resolution)
+_lever = msgspec.json.Decoder(Lever)
 
 
 class _Asked(msgspec.Struct):
@@ -65,39 +79,6 @@ class _Ended(msgspec.Struct):
 
 _first = msgspec.json.Decoder(_First)
 _ended = msgspec.json.Decoder(_Ended)
-
-
-class Logged(NamedTuple, Generic[E]):
-    """An entry and when it was handed to the log (UTC)."""
-
-    at: datetime.datetime
-    entry: E
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """One request from its first entry to its last. `outcome` is None while it runs.
-
-    `feedback` is what was said of its answer since, oldest first; `shut` are the lanes that it showed to be another
-    model than was measured. `unseen` are the calls made once the client had its answer, `compared` what came of them.
-    """
-
-    id: str
-    opening: Opening
-    intents: tuple[Logged[Intent], ...]
-    outcome: Logged[Outcome] | None
-    feedback: tuple[Logged[Feedback], ...] = ()
-    shut: tuple[Shut, ...] = ()
-    unseen: tuple[Logged[Intent], ...] = ()
-    compared: tuple[Logged[Compared], ...] = ()
-
-
-class Seen(NamedTuple):
-    """A comparison, when it was made (UTC), and the workload of the request."""
-
-    at: datetime.datetime
-    entry: Compared
-    workload: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +172,18 @@ class Reader:
         with self._reading():
             for _, at, body, first in self._pages("compared", since):
                 yield Seen(_time(at), _compared.decode(body), _workload(first))
+
+    def desk(self, since: datetime.datetime | None = None) -> Iterator[Logged[Review | Resolution]]:
+        """What was put before people since, and what they made of it, as it came; found by an index."""
+        with self._reading():
+            for _, at, body in self._pages("desk", since):
+                yield Logged(_time(at), _desk.decode(body))
+
+    def levers(self, since: datetime.datetime | None = None) -> Iterator[Logged[Lever]]:
+        """What operators did since, as it came; found by an index."""
+        with self._reading():
+            for _, at, body in self._pages("levers", since):
+                yield Logged(_time(at), _lever.decode(body))
 
     def tally(self, since: datetime.datetime | None = None) -> Counter[tuple[str | None, str]]:
         """How many answers clients were given since, marked ones too, by workload and answering lane.
@@ -298,6 +291,8 @@ class Reader:
         shut: list[Shut] = []
         unseen: list[Logged[Intent]] = []
         compared: list[Logged[Compared]] = []
+        review: Logged[Review] | None = None
+        resolutions: list[Logged[Resolution]] = []
         with self._reading():
             for _, micros, body in self._db.execute(SQL["story"], {"decision": id}):
                 entry, at = _entry.decode(body), _time(micros)
@@ -313,9 +308,14 @@ class Reader:
                     shut.append(entry)
                 elif isinstance(entry, Compared):
                     compared.append(Logged(at, entry))
+                elif isinstance(entry, Review):
+                    review = Logged(at, entry)
+                elif isinstance(entry, Resolution):
+                    resolutions.append(Logged(at, entry))
         if opening is None:
             raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway log verify`")
-        return Story(id, opening, tuple(intents), outcome, tuple(words), tuple(shut), tuple(unseen), tuple(compared))
+        return Story(id, opening, tuple(intents), outcome, tuple(words), tuple(shut), tuple(unseen), tuple(compared),
+                     review, tuple(resolutions))  # fmt: skip
 
     def _starting_with(self, prefix: str) -> list[str]:
         if not prefix or not prefix.isprintable():

@@ -81,3 +81,38 @@ CREATE TRIGGER record_kept BEFORE DELETE ON record BEGIN SELECT raise(ABORT, 're
 PRAGMA user_version = 3;
 
 COMMIT;
+
+-- format 4
+BEGIN IMMEDIATE;
+
+-- What people, operators and time do: reviews, resolutions, levers, erasures. Which kinds there are is for the entries to
+-- say, so that a new one needs no copy of the table; and a body can be emptied, once its time is over, and nothing else.
+CREATE TABLE rebuilt (
+    seq      INTEGER PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    decision TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    body     BLOB NOT NULL,
+    hash     BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+INSERT INTO rebuilt (seq, at, decision, kind, body, hash)
+SELECT seq, at, decision, kind, body, hash FROM record ORDER BY seq;
+DROP TABLE record;
+ALTER TABLE rebuilt RENAME TO record;
+
+CREATE INDEX record_by_decision ON record (decision, kind);
+
+-- The few among the many: requests do not pay for it.
+CREATE INDEX record_said ON record (kind, seq, at) WHERE kind NOT IN ('intent', 'outcome');
+
+CREATE TRIGGER record_unchanged BEFORE UPDATE ON record
+WHEN NOT (
+    NEW.seq = OLD.seq AND NEW.at = OLD.at AND NEW.decision = OLD.decision AND NEW.kind = OLD.kind
+    AND NEW.hash = OLD.hash AND length(NEW.body) = 0
+)
+BEGIN SELECT raise(ABORT, 'records are never changed'); END;
+CREATE TRIGGER record_kept BEFORE DELETE ON record BEGIN SELECT raise(ABORT, 'records are never deleted'); END;
+
+PRAGMA user_version = 4;
+
+COMMIT;
