@@ -74,7 +74,7 @@ LAYERS = """
     egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
-    store.merkle store.note store.checkpoint store.chain store.story store.reader store.signing store.writer store
+    store.content store.merkle store.note store.checkpoint store.chain store.story store.reader store.signing store.writer store
     feedback shadowed
     breaker slots traffic
     aside race run

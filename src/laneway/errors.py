@@ -7,6 +7,7 @@
     ├── GuardError         the egress guard stopped bytes that were about to leave
     ├── LogError           the log cannot be written or read: fail closed (HTTP 503)
     │   └── LogInUse       another process writes it
+    ├── ContentError       what is kept for people cannot be written or read: nothing is released
     └── UsageError         the command line asks for something impossible (exit 2)
 
 No message ever holds prompt text, an answer, or a secret: values that a client sent are shown only
@@ -22,6 +23,7 @@ from typing import Literal
 
 __all__ = [
     "Cause",
+    "ContentError",
     "GuardError",
     "LaneError",
     "LanewayError",
@@ -121,6 +123,10 @@ class LogError(LanewayError):
 
 class LogInUse(LogError):
     """Another process, mostly a server, writes this log."""
+
+
+class ContentError(LanewayError):
+    """What is kept for people cannot be written or read. Nothing is released without it."""
 
 
 class UsageError(LanewayError):

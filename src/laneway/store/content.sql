@@ -1,0 +1,22 @@
+-- Words of people and lanes that were kept on purpose, each piece encrypted. Never the only place of a fact: that is the log.
+
+CREATE TABLE IF NOT EXISTS meta (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `until` is UTC in microseconds: from then on a sweep erases the piece. `why` is `review` or `capture`. `subject` is a salted
+-- hash of whom or what it is about. `sealed` is a nonce of 12 bytes and the ciphertext, which the row's name is bound to.
+CREATE TABLE IF NOT EXISTS piece (
+    decision TEXT NOT NULL,
+    part     TEXT NOT NULL,
+    version  INTEGER NOT NULL,
+    why      TEXT NOT NULL,
+    subject  TEXT NOT NULL,
+    until    INTEGER NOT NULL,
+    sealed   BLOB NOT NULL,
+    PRIMARY KEY (decision, part, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS piece_by_subject ON piece (subject) WHERE subject <> '';
+CREATE INDEX IF NOT EXISTS piece_by_until ON piece (until);
