@@ -7,6 +7,7 @@ gone then from the file and its write-ahead log. AES-256-GCM is done by the `cry
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import threading
@@ -17,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from laneway.errors import ContentError, UsageError
 
-__all__ = ["KEY_VARIABLE", "Content", "Part", "Piece", "place"]
+__all__ = ["KEY_VARIABLE", "SCHEMA", "SQL", "Content", "Part", "Piece", "place"]
 
 KEY_VARIABLE = "LANEWAY_CONTENT_KEY"
 """The environment variable that names another file for the key."""
@@ -25,7 +26,9 @@ KEY_VARIABLE = "LANEWAY_CONTENT_KEY"
 Part = Literal["request", "answer", "edit", "extract", "comment", "released"]
 _Why = Literal["review", "capture"]
 
-_SCHEMA = Path(__file__).with_name("content.sql").read_text()
+_TEXT = Path(__file__).with_name("content.sql").read_text()
+SCHEMA = {"content": _TEXT[: _TEXT.index("-- name:")]}
+SQL = dict(re.findall(r"^-- name: (\w+)\n(.+?;)$", _TEXT, re.M | re.S))
 _NONCE, _KEY = 12, 32
 _BUSY_SECONDS = 5.0
 _PROOF = b"laneway content 1"
@@ -74,7 +77,7 @@ class Content:
             db.execute("PRAGMA journal_mode = WAL").fetchall()
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA secure_delete = ON").fetchall()
-            db.executescript(_SCHEMA)
+            db.executescript(SCHEMA["content"])
         except (OSError, sqlite3.Error) as error:
             raise ContentError(f"the kept content {path} cannot be opened: {error}") from None
         made = cls(path, db, cipher, wrong)
@@ -89,16 +92,14 @@ class Content:
 
     def put(self, decision: str, part: Part, data: bytes, *, why: _Why, until: int, subject: str = "") -> int:
         """Keep `data` as the newest version of the part; which one that is."""
+        name = {"decision": decision, "part": part}
         with self._transaction() as db:
-            (last,) = db.execute(
-                "SELECT coalesce(max(version), 0) FROM piece WHERE decision = ? AND part = ?", (decision, part)
-            ).fetchone()
-            nonce = secrets.token_bytes(_NONCE)
-            sealed = nonce + self._cipher.encrypt(nonce, data, _name(decision, part, last + 1))
-            db.execute("INSERT INTO piece (decision, part, version, why, subject, until, sealed) "
-                       "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                       (decision, part, last + 1, why, subject, until, sealed))  # fmt: skip
-            return int(last) + 1
+            (last,) = db.execute(SQL["last"], name).fetchone()
+            nonce, version = secrets.token_bytes(_NONCE), int(last) + 1
+            sealed = nonce + self._cipher.encrypt(nonce, data, _name(decision, part, version))
+            made = {"version": version, "why": why, "subject": subject, "until": until, "sealed": sealed}
+            db.execute(SQL["put"], name | made)
+            return version
 
     def get(self, decision: str, part: Part) -> bytes | None:
         """The newest version of the part; None where there is none (any more)."""
@@ -107,33 +108,30 @@ class Content:
     def versions(self, decision: str, part: Part) -> list[bytes]:
         """All versions of the part, oldest first."""
         with self._reading() as db:
-            rows = db.execute(
-                "SELECT version, sealed FROM piece WHERE decision = ? AND part = ? ORDER BY version", (decision, part)
-            ).fetchall()
+            rows = db.execute(SQL["versions"], {"decision": decision, "part": part}).fetchall()
         return [self._opened(decision, part, version, sealed) for version, sealed in rows]
 
     def pieces(self, why: _Why | None = None) -> list[Piece]:
         """What is kept, without the words."""
         with self._reading() as db:
-            rows = db.execute("SELECT decision, part, version, why, until FROM piece WHERE ? IS NULL OR why = ? "
-                              "ORDER BY decision, part, version", (why, why)).fetchall()  # fmt: skip
+            rows = db.execute(SQL["pieces"], {"why": why}).fetchall()
         return [Piece(*row) for row in rows]
 
     def erase(self, decision: str, *, but: Part | None = None) -> int:
         """Erase what is kept of a decision for its review, except one part; how many pieces that were."""
-        return self._erased("decision = ? AND why = 'review' AND part IS NOT ?", decision, but)
+        return self._erased("erase_decision", decision=decision, but=but)
 
     def erase_subject(self, subject: str) -> int:
         """Erase what is kept about a subject (its salted hash); how many pieces that were."""
-        return self._erased("subject = ? AND subject <> ''", subject)
+        return self._erased("erase_subject", subject=subject)
 
     def erase_due(self, now: int) -> int:
         """Erase the pieces whose time is over; how many that were."""
-        return self._erased("until <= ?", now)
+        return self._erased("erase_due", now=now)
 
-    def _erased(self, where: str, *values: object) -> int:
+    def _erased(self, what: str, **values: object) -> int:
         with self._transaction() as db:
-            count = db.execute(f"DELETE FROM piece WHERE {where}", values).rowcount  # noqa: S608  # the three above
+            count = db.execute(SQL[what], values).rowcount
         if count:
             self.scrub()
         return count
@@ -149,8 +147,8 @@ class Content:
         with self._transaction() as db:
             nonce = secrets.token_bytes(_NONCE)
             proof = nonce + self._cipher.encrypt(nonce, _PROOF, b"proof")
-            db.execute("INSERT INTO meta (name, value) VALUES ('proof', ?) ON CONFLICT DO NOTHING", (proof,))
-            (kept,) = db.execute("SELECT value FROM meta WHERE name = 'proof'").fetchone()
+            db.execute(SQL["put_proof"], {"proof": proof})
+            (kept,) = db.execute(SQL["proof"]).fetchone()
         try:
             self._cipher.decrypt(kept[:_NONCE], kept[_NONCE:], b"proof")
         except self._wrong:

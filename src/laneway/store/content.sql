@@ -20,3 +20,31 @@ CREATE TABLE IF NOT EXISTS piece (
 
 CREATE INDEX IF NOT EXISTS piece_by_subject ON piece (subject) WHERE subject <> '';
 CREATE INDEX IF NOT EXISTS piece_by_until ON piece (until);
+
+-- name: last
+SELECT coalesce(max(version), 0) FROM piece WHERE decision = :decision AND part = :part;
+
+-- name: put
+INSERT INTO piece (decision, part, version, why, subject, until, sealed)
+VALUES (:decision, :part, :version, :why, :subject, :until, :sealed);
+
+-- name: versions
+SELECT version, sealed FROM piece WHERE decision = :decision AND part = :part ORDER BY version;
+
+-- name: pieces
+SELECT decision, part, version, why, until FROM piece WHERE :why IS NULL OR why = :why ORDER BY decision, part, version;
+
+-- name: erase_decision
+DELETE FROM piece WHERE decision = :decision AND why = 'review' AND part IS NOT :but;
+
+-- name: erase_subject
+DELETE FROM piece WHERE subject = :subject AND subject <> '';
+
+-- name: erase_due
+DELETE FROM piece WHERE until <= :now;
+
+-- name: put_proof
+INSERT INTO meta (name, value) VALUES ('proof', :proof) ON CONFLICT DO NOTHING;
+
+-- name: proof
+SELECT value FROM meta WHERE name = 'proof';
