@@ -31,6 +31,7 @@ LAYERS = """
     grammar_work grammar_shadow
     policy_file
     starter
+    review review.people
     wall
     admission
     decide explain
@@ -90,6 +91,7 @@ LAYERS = """
     cli.init cli.lanes cli.reject
     cli.certificate cli.test
     cli.check cli.policy cli.diff
+    cli.reviewers
     cli.explain cli.review cli.serve cli.shadow
     cli.why
     cli.log cli.demo

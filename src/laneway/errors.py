@@ -8,6 +8,7 @@
     ├── LogError           the log cannot be written or read: fail closed (HTTP 503)
     │   └── LogInUse       another process writes it
     ├── ContentError       what is kept for people cannot be written or read: nothing is released
+    ├── ReviewersError     the file of reviewers cannot be used: nobody is signed in
     └── UsageError         the command line asks for something impossible (exit 2)
 
 No message ever holds prompt text, an answer, or a secret: values that a client sent are shown only
@@ -32,6 +33,7 @@ __all__ = [
     "PolicyError",
     "Problem",
     "RequestError",
+    "ReviewersError",
     "UsageError",
     "did_you_mean",
     "shown",
@@ -127,6 +129,10 @@ class LogInUse(LogError):
 
 class ContentError(LanewayError):
     """What is kept for people cannot be written or read. Nothing is released without it."""
+
+
+class ReviewersError(LanewayError):
+    """The file of reviewers cannot be used. Nobody is signed in, and nothing is approved, until it can."""
 
 
 class UsageError(LanewayError):
