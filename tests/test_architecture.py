@@ -76,6 +76,7 @@ LAYERS = """
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
     store.content store.merkle store.note store.checkpoint store.chain store.story store.reader store.signing store.writer store
+    evidence.recalled
     feedback shadowed
     breaker slots traffic
     aside race run

@@ -232,6 +232,7 @@ def test_what_people_reject_shuts_a_lane_until_it_is_measured_again(tmp_path: Pa
                 lane, story = await client.ask()
                 assert lane == "premium"
                 assert "people rejected 3 of 3 answers since" in why_home(story)
+                await every_screen_says_it(policy)
                 for id in ids:
                     await say(client, id, accepted=True, user="somebody else")
                 assert (await client.ask())[0] == "premium"
@@ -239,6 +240,24 @@ def test_what_people_reject_shuts_a_lane_until_it_is_measured_again(tmp_path: Pa
                 assert (await client.ask())[0] == "premium"
 
     run(scene)
+
+
+async def every_screen_says_it(policy: Path) -> None:
+    """The commands read the log as the server does, say where the word is from, and without a log know nothing of it."""
+    said, at = "people rejected 3 of 3 answers since", ("--policy", str(policy))
+    screens = (("explain", "--workload", "sums", *at), ("check", str(policy)), ("policy", str(policy)),
+               ("eval", "report", *at))  # fmt: skip
+    for screen in screens:
+        told = " ".join((await command(*screen)).split())
+        assert said in told
+        assert "by the log" in told or screen[0] in ("explain", "policy")  # which say it on standard error
+        assert said not in await command(*screen, "--log", str(policy.with_name("none.db")))
+    told = json.loads(await command("explain", "--workload", "sums", *at, "--json"))
+    assert told["lanes"] == ["premium"]
+    assert "by the log" in told["notes"][0]
+    (report,) = json.loads(await command("eval", "report", *at, "--json"))["workloads"]
+    assert report["prefer"]["lane"] == "home"
+    assert said in report["since"][0]
 
 
 async def say(client: Client, id: str, *, accepted: bool, user: str = "anna") -> None:

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from laneway.cli.certificate import certificate_options, certified, verified
 from laneway.cli.findings import print_findings, print_parts
-from laneway.cli.output import as_json, err, json_option, out, policy_argument
+from laneway.cli.output import as_json, default_log, err, json_option, log_option, out, policy_argument
 from laneway.cli.test import read_cases
 from laneway.clock import today
 from laneway.errors import PolicyError, UsageError
 from laneway.evidence.owed import Owed, findings, owed
-from laneway.evidence.standing import stand
+from laneway.evidence.recalled import recalled
 from laneway.policy import Policy
 from laneway.policy_cases import unmet
 from laneway.policy_file import load, parse
@@ -49,11 +49,12 @@ __all__ = ["check"]
     help="Ask what is lost if it falls: transfer=DPF, dpa, runs=US, stores=US, owner=US, verified, lane=NAME.",
 )
 @certificate_options
+@log_option
 @json_option
 @click.pass_context
 def check(
     ctx: click.Context, policy_path: Path, strict: bool, seconds: float, fix: bool, fallen: tuple[str, ...],
-    certificate_path: Path | None, verify_path: Path | None, json_: bool,
+    certificate_path: Path | None, verify_path: Path | None, log_path: Path | None, json_: bool,
 ) -> None:  # fmt: skip
     """Prove the policy over all requests and all outages, or show a request that breaks it.
 
@@ -76,19 +77,20 @@ def check(
         report = _proved(policy, policy_path, day, seconds)
     if fixed:
         write_source(policy_path, before, policy.text)
-    standing = stand(policy)
-    report = replace(report, findings=(*report.findings, *findings(standing, day)))
-    rows = tuple(owed(standing, day))
+    known = recalled(policy, default_log(policy_path, log_path), day)
+    report = replace(report, findings=(*report.findings, *findings(known.standing, day)))
+    rows = tuple(owed(known.standing, day))
     if json_:
         evidence = [{"workload": o.workload, "lane": o.lane, "language": o.language or None, "code": o.code,
                      "until": o.until and f"{o.until}", "told": o.told} for o in rows]  # fmt: skip
-        as_json(report_json(policy, report) | {"fixed": [fixed_json(each) for each in fixed], "evidence": evidence})
+        made = report_json(policy, report) | {"fixed": [fixed_json(each) for each in fixed], "evidence": evidence}
+        as_json(made | {"note": known.note})
     else:
         for each in fixed:
             _print_fixed(each)
         print_findings(policy, report.findings)
         if rows:
-            _print_owed(rows)
+            _print_owed(rows, known.note)
         style = "bold green" if _good(report, strict=strict) else "bold red"
         out.print(conclusion(report, time.monotonic() - started), style=style, soft_wrap=True)
     good = _good(report, strict=strict)
@@ -163,7 +165,7 @@ def _print_fixed(fixed: Fixed) -> None:
         out.print(f"  {line}", style="dim", soft_wrap=True)
 
 
-def _print_owed(rows: tuple[Owed, ...]) -> None:
+def _print_owed(rows: tuple[Owed, ...], note: str) -> None:
     """On what each lane serves each workload, and what it lacks."""
     works: dict[str, dict[tuple[str, str], list[str]]] = {}
     for row in rows:
@@ -177,6 +179,8 @@ def _print_owed(rows: tuple[Owed, ...]) -> None:
         for (code, why), lanes in alike.items():
             table.add_row(f"  {', '.join(lanes)}", Text.assemble(_SERVES[code], why))
         out.print(table)
+    if note:
+        out.print(f"  {note}", style="yellow")
     out.print()
 
 

@@ -13,14 +13,15 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from laneway.cli.output import as_json, err, grid, json_option, out, policy_option
+from laneway.cli.output import as_json, default_log, err, grid, json_option, log_option, out, policy_option
 from laneway.cli.test import cases_option, read_cases
 from laneway.clock import today
 from laneway.decide import decide
 from laneway.decision import Decision, Reason, Route
 from laneway.describe import BARE, LABELS, described
 from laneway.errors import RequestError, UsageError, did_you_mean, shown
-from laneway.evidence.standing import Standing, stand
+from laneway.evidence.recalled import recalled
+from laneway.evidence.standing import Standing
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
 from laneway.facts import Facts, Shown, down, supposed
 from laneway.gate import check_schema
@@ -38,6 +39,7 @@ __all__ = ["explain", "print_decision"]
 
 @click.command()
 @policy_option
+@log_option
 @click.option(
     "--request",
     "request_file",
@@ -65,7 +67,9 @@ __all__ = ["explain", "print_decision"]
 @click.option("--all", "all_", is_flag=True, help="Print every class and lane instead of one request.")
 @json_option
 @click.pass_context
-def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, **flags: Any) -> None:
+def explain(
+    ctx: click.Context, /, policy_path: Path, log_path: Path | None, all_: bool, json_: bool, **flags: Any
+) -> None:
     """Say what the policy would do with a request, and why. Calls no lane.
 
     Exit code: 0 route, 3 refuse, 4 hold, 5 invalid policy file.
@@ -74,13 +78,15 @@ def explain(ctx: click.Context, /, policy_path: Path, all_: bool, json_: bool, *
     day, case = _case(policy, policy_path, flags)
     out_of_use = [_known("--down", lane, tuple(policy.lanes)) for lane in flags["down"]]
     facts = Facts(today=day, closed=down((*out_of_use, *(case.down if case else ()))))
-    standing = stand(policy)
-    notes = _notes(policy, standing)
+    known = recalled(policy, default_log(policy_path, log_path), day)
+    notes = _notes(policy, known.standing)
     if all_:
         _print_table(policy, facts, notes, json_=json_)
         return
-    ask, signals = _asked(policy, standing, flags, case)
-    facts = msgspec.structs.replace(facts, evidence=_shown(standing, signals, flags, case, day))
+    ask, signals = _asked(policy, known.standing, flags, case)
+    facts = msgspec.structs.replace(facts, evidence=_shown(known.standing, signals, flags, case, day))
+    if signals.workload in {row.workload for row in known.lowered} or (known.note and not known.lowered):
+        notes.append(known.note)
     decision = decide(policy, ask, signals, facts)
     if json_:
         as_json(contract(decision, signals, policy.hash) | {"notes": notes})

@@ -10,11 +10,11 @@ from rich.status import Status
 from rich.text import Text
 
 from laneway.cli.findings import print_findings
-from laneway.cli.output import as_json, err, grid, json_option, out, policy_argument
+from laneway.cli.output import as_json, default_log, err, grid, json_option, log_option, out, policy_argument
 from laneway.clock import today
 from laneway.errors import UsageError
 from laneway.evidence.owed import owed
-from laneway.evidence.standing import stand
+from laneway.evidence.recalled import recalled
 from laneway.people.assemble import document, document_json
 from laneway.people.document import Cell, Document, Table, Tone
 from laneway.people.markdown import markdown
@@ -50,8 +50,11 @@ def policy() -> None:
 @click.option("--html", "file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), metavar="FILE",
               help="Write one HTML page to FILE, or to standard output for `-`.")  # fmt: skip
 @click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Time to prove it.")
+@log_option
 @json_option
-def _show(policy_path: Path, markdown_: bool, file: Path | None, seconds: float, json_: bool) -> None:
+def _show(
+    policy_path: Path, markdown_: bool, file: Path | None, seconds: float, log_path: Path | None, json_: bool
+) -> None:
     """Show the policy for people: each sentence beside what its rule does, who may use what, and what is proved.
 
     Exit code: 0 shown, proved or not; 5 invalid policy file.
@@ -59,7 +62,10 @@ def _show(policy_path: Path, markdown_: bool, file: Path | None, seconds: float,
     made = load(policy_path)
     with Status("proving", console=err):
         report = verify(made, today(), seconds=seconds)
-        told = document(made, report, today(), tuple(owed(stand(made), today())), seconds=seconds)
+        known = recalled(made, default_log(policy_path, log_path), today())
+        told = document(made, report, today(), tuple(owed(known.standing, today())), seconds=seconds)
+    if known.note:
+        err.print(f"note: {known.note}", style="yellow", soft_wrap=True)
     if json_:
         as_json(document_json(made, report, told))
     elif file is not None:

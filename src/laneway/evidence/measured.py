@@ -174,7 +174,8 @@ class Shown(NamedTuple):
 class Measured:
     """One workload. `prefer` is the cheapest subject under the prompt in force that meets the bar, if any.
 
-    `prefer_in` is the same by language, as evidence in one language says nothing of another.
+    `prefer_in` is the same by language, as evidence in one language says nothing of another. `since` says what was seen
+    of lanes since that keeps them from serving, whatever they have shown.
     """
 
     workload: str
@@ -186,6 +187,7 @@ class Measured:
     short: int
     prefer: Subject | None
     prefer_in: Mapping[str, Subject | None]
+    since: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

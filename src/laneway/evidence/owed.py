@@ -13,7 +13,7 @@ from laneway.proof.lint import SOON
 from laneway.signals import LANGUAGES, Signals
 from laneway.wall import walled
 
-__all__ = ["Owed", "findings", "owed"]
+__all__ = ["Owed", "findings", "lowered", "owed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,14 @@ def owed(standing: Standing, today: datetime.date) -> Iterator[Owed]:
                 elif reason.code == "waived":
                     until = next(w.until for w in policy.gate.waivers if w.id == reason.rule)
                 yield Owed(work.name, lane, language, reason.code, reason.effect, until)
+
+
+def lowered(standing: Standing, today: datetime.date) -> Iterator[Owed]:
+    """Those lanes that would serve on evidence, but for what was seen of them since it was measured."""
+    met = {(o.workload, o.lane, o.language) for o in owed(standing.by_ledger(), today) if o.code == "evidence-met"}
+    for row in owed(standing, today):
+        if row.code != "evidence-met" and (row.workload, row.lane, row.language) in met:
+            yield row
 
 
 def _languages(standing: Standing, workload: str) -> list[str]:

@@ -61,13 +61,14 @@ def report_page(made: Comparison, *, name: str, currency: str, day: datetime.dat
 
 
 def _verdict(measured: Measured, terms: Terms, currency: str) -> str:
-    return " ".join([headline(measured, terms, currency), *by_language(measured, terms)])
+    return " ".join([headline(measured, terms, currency), *by_language(measured, terms), *measured.since])
 
 
 def _tone(measured: Measured, terms: Terms) -> str:
     """Good where a lane is preferred in every language, bad where in none."""
     found = [*measured.prefer_in.values()] or [measured.prefer]
-    return "plain" if terms.bar is None else "good" if all(found) else "part" if any(found) else "bad"
+    good = "part" if measured.since else "good"
+    return "plain" if terms.bar is None else good if all(found) else "part" if any(found) else "bad"
 
 
 _HOW = """<section id="how" aria-labelledby="how-title">

@@ -118,6 +118,10 @@ class Standing:
         """The same, where nothing counts any more, and why."""
         return Standing(self.policy, self.basis, (), self.others, self.heard, trouble, self.files)
 
+    def by_ledger(self) -> Standing:
+        """The same, without what was seen of lanes since they were measured."""
+        return Standing(self.policy, self.basis, self.entries, trouble=self.trouble, files=self.files)
+
     def _behind(self, workload: str, request: Request) -> frozenset[str]:
         """The sets of the workload that were run behind the prompt that the request comes with, or behind none."""
         sets = self.basis.on.get(workload, ())

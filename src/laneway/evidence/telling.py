@@ -194,6 +194,7 @@ def _measured_json(measured: Measured, content: Content | None) -> dict[str, Any
         "workload": measured.workload,
         "prefer": None if measured.prefer is None else measured.prefer._asdict(),
         "prefer_in": {name: subject and subject._asdict() for name, subject in measured.prefer_in.items()},
+        "since": list(measured.since),
         "lanes": [_figures_json(figures) for figures in measured.figures],
         "pairs": [
             {"first": pair.first._asdict(), "second": pair.second._asdict(), "escalation": pair.escalation}

@@ -303,7 +303,7 @@ class _Writer:
             until = Cell("") if one.until is None else Cell(f"{one.until}", "", _days_to(one.until, self.today))
             rows.append((work, one.lane, serves.get(one.code, Cell("no", "shut")), one.told, until))
         if rows:
-            yield Section("shown", "What the lanes have shown", ("As of the day of this page, by the ledger.",),
+            yield Section("shown", "What the lanes have shown", ("As of this day, by the ledger and the log.",),
                           table(("workload", "lane", "serves", "why", "until"), rows))  # fmt: skip
 
     def deadlines(self) -> Section:

@@ -18,7 +18,8 @@ from typing import TypeVar
 
 from laneway.clock import today
 from laneway.errors import LanewayError, PolicyError
-from laneway.evidence.standing import Other, Standing, stand
+from laneway.evidence.recalled import standing_of
+from laneway.evidence.standing import Standing
 from laneway.gateway import Active, Gateway
 from laneway.policy import Policy
 from laneway.policy_file import load
@@ -67,12 +68,7 @@ async def activate(policy: Policy, log: Log, provider: HttpProvider, before: Sta
 def _standing(policy: Policy, log: Path, before: Standing | None) -> Standing:
     """What the policy's lanes have shown, by the ledger, and what lowers it: by the log, or as it is known already."""
     with closing(Reader.open(log)) as reader:
-        if before is None:
-            shuts = ((logged.at, logged.entry) for logged in reader.shuts())
-            standing = stand(policy, [Other(s.lane, s.endpoint, s.measured, s.answered, at) for at, s in shuts])
-        else:
-            standing = stand(policy, before.others, before.heard)
-        standing.listen(reader, today())
+        standing = standing_of(policy, reader, today(), before)
     if standing.trouble:
         _log.error("no evidence counts: %s", standing.trouble)
     return standing

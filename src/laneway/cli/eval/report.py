@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.padding import Padding
 from rich.text import Text
 
-from laneway.cli.output import as_json, grid, json_option, out, policy_option, print_table
+from laneway.cli.output import as_json, default_log, grid, json_option, log_option, out, policy_option, print_table
 from laneway.clock import today
 from laneway.errors import UsageError, did_you_mean, shown
 from laneway.evidence.charts import least
 from laneway.evidence.comparison import compared
 from laneway.evidence.held import held
 from laneway.evidence.measured import Comparison, Figures, Measured, Part, Shown, Terms
+from laneway.evidence.recalled import Recalled, recalled
 from laneway.evidence.report_page import report_page
 from laneway.evidence.results import FILE, Result, Results
 from laneway.evidence.sample import Sample
@@ -54,13 +56,14 @@ workload_option = click.option("--workload", metavar="NAME", help="Only this wor
 @policy_option
 @results_option
 @workload_option
+@log_option
 @click.option("--html", "file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), metavar="FILE",
               help="Write one HTML page to FILE, or to standard output for `-`.")  # fmt: skip
 @click.option("--no-content", is_flag=True, help="Leave questions, answers and reasons out of HTML and JSON.")
 @json_option
 def report(
-    sets: tuple[Path, ...], policy_path: Path, results_path: Path | None, workload: str | None, file: Path | None,
-    no_content: bool, json_: bool,
+    sets: tuple[Path, ...], policy_path: Path, results_path: Path | None, workload: str | None, log_path: Path | None,
+    file: Path | None, no_content: bool, json_: bool,
 ) -> None:  # fmt: skip
     """Say what each lane has shown on each workload: how good, against the bar, at what cost, and where lanes differ.
 
@@ -71,7 +74,8 @@ def report(
     policy = load(policy_path)
     terms, samples = held(policy, sets)
     with closing(Results.open(default_results(policy_path, results_path))) as results:
-        made = compared(of_workload(results, policy, workload), terms)
+        known = recalled(policy, default_log(policy_path, log_path), today())
+        made = _since(compared(of_workload(results, policy, workload), terms), known)
         content = None if no_content or not (json_ or file) else _content(made, results, samples)
     if json_:
         as_json(comparison_json(made, policy.currency, content))
@@ -96,6 +100,17 @@ def of_workload(results: Results, policy: Policy, workload: str | None) -> Itera
         raise UsageError(f"--workload names no workload of the policy: `{shown(workload)}`"
                          f"{did_you_mean(workload, policy.workloads)}")  # fmt: skip
     return results.of(workload=workload)
+
+
+def _since(made: Comparison, known: Recalled) -> Comparison:
+    """With what the log has seen of lanes since they were measured."""
+
+    def told(workload: str) -> tuple[str, ...]:
+        rows = [row for row in known.lowered if row.workload == workload]
+        said = [f"Since then{f', in {row.language}' if row.language else ''}: {row.told}." for row in rows]
+        return (*said, f"That is {known.note}.") if said else ()
+
+    return replace(made, workloads=tuple(replace(m, since=told(m.workload)) for m in made.workloads))
 
 
 def _content(made: Comparison, results: Results, samples: dict[str, Sample]) -> Content:
@@ -129,6 +144,8 @@ def _print_workload(measured: Measured, terms: Terms, currency: str, *, first: b
                             f": {counted(of, 'sample')}; {scope(terms)}"))  # fmt: skip
     out.print(headline(measured, terms, currency), style="bold")
     _print_lines(("", line) for line in by_language(measured, terms))
+    for line in measured.since:
+        out.print(f"  {line}", style="yellow")
     out.print()
     _print_scores(measured.figures, terms)
     out.print()
