@@ -220,7 +220,7 @@ class Gateway:
         status: Status = "held" if held else "refused"
         await self.log.append(Outcome(id=id, status=status, code=code, opening=opening, total_ms=took))
         self.traffic.ended[status] += 1
-        return Stopped(403, code, _told(decision, opening), decision=id, rule=decision.reasons[0].rule,
+        return Stopped(403, code, _told(decision, opening, id), decision=id, rule=decision.reasons[0].rule,
                        says=decision.reasons[0].says, rejected=_rejected(decision))  # fmt: skip
 
     async def _failed(self, run: Run, error: LaneError) -> Stopped:
@@ -320,7 +320,7 @@ def _new_id() -> str:
     return f"{time.time_ns() // 1_000_000:011x}-{chance}"
 
 
-def _told(decision: Hold | Refuse, opening: Opening) -> str:
+def _told(decision: Hold | Refuse, opening: Opening, id: str) -> str:
     """The error's sentence: what was asked, which rule, what to do."""
     first = decision.reasons[0]
     asked = f"{opening.signals.sensitivity}, {opening.signals.difficulty} request for `{opening.model}`"
@@ -332,7 +332,19 @@ def _told(decision: Hold | Refuse, opening: Opening) -> str:
     else:
         walls = "; ".join(r.effect for r in decision.rejected[:4])
         then = f"{walls}. Change the request, or ask the policy's owner." if walls else "Ask the policy's owner."
+        if any(reason.code == "no-evidence" for reason in decision.rejected):
+            then += f" {_lacking(opening, id)}"
     return f"The {asked} was not sent to any lane: {first.effect} ({first.rule}{says}). {then}"
+
+
+def _lacking(opening: Opening, id: str) -> str:
+    """What opens a lane that is shut for want of evidence."""
+    work = opening.signals.workload
+    if work is None:
+        remedy = "Work without a workload is served on waivers alone: name a workload, or renew `gate.waiver`"
+    else:
+        remedy = f"`laneway eval run --workload {work}` measures lanes"
+    return f"{remedy}; `laneway why {id}` tells more."
 
 
 def _rejected(decision: Decision) -> list[dict[str, str]]:

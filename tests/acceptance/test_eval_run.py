@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import re
+import shlex
 import signal
 import sqlite3
 import sys
@@ -18,6 +20,7 @@ from tests.evals import Case, Row, case, ended, rows
 from tests.harness import run
 
 from laneway.cli import main
+from laneway.cli.output import moment
 from laneway.evidence.results import Results
 from laneway.providers.scripted import Fault, Scripted, ScriptedLane, Seen
 
@@ -67,14 +70,34 @@ def test_nothing_answered_is_asked_again(tmp_path: Path) -> None:
             await it.run()
             again = await it.run("--json")
             assert (again.code, again.json["spent"], again.json["written"]) == (0, 0.0, 0)
+            told = (await it.run("--lane", "home")).out
             assert again.lane("home")["kept"] == 20
             it.write_set(rows(21))
             more = await it.run("--json")
             assert (more.lane("home")["asked"], more.lane("home")["kept"]) == (1, 20)
             assert it.asked(it.home) == {f"Is number {i} so?": 1 for i in range(21)}
             assert [entry.bounds[""].samples for entry in it.ledger()] == [20, 20, 21, 21]
+            (command,) = re.findall(r"to ask it all anew: laneway eval run (.+)", told)
+            anew = await it.run(*shlex.split(command)[2:], "--json")  # without --policy, which `run` gives too
+            assert (anew.lane("home")["asked"], anew.lane("home")["kept"]) == (20, 1)  # the newest one is younger
 
     run(whole)
+
+
+@pytest.mark.parametrize("given", ["2026-11-29", "2026-11-29T14:30", "2026-11-29T14:30:05Z", "2026-11-29T16:30+02:00"])
+def test_since_takes_days_and_times_with_or_without_an_offset(given: str) -> None:
+    """What the help and the error show is taken; without an offset it is UTC."""
+    found = moment(given)
+    assert found.utcoffset() is not None
+    assert found.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M") in ("2026-11-29 00:00", "2026-11-29 14:30")
+
+
+def test_a_since_that_is_no_date_is_shown_what_one_is() -> None:
+    """The error has examples, and no codes of a library."""
+    done = CliRunner().invoke(main, ["eval", "run", "--since", "yesterday"])
+    assert done.exit_code == 2
+    assert "`yesterday` is no date: write 2026-11-29, 2026-11-29T14:30, 2026-11-29T14:30:05Z or" in done.output
+    assert "%" not in done.output
 
 
 def test_not_a_byte_of_a_sample_leaves_for_a_lane_that_may_not_see_it(tmp_path: Path) -> None:

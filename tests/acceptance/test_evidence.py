@@ -74,6 +74,14 @@ async def lanes(folder: Path) -> AsyncIterator[tuple[Path, ScriptedLane, Scripte
         yield write(folder, home.url, premium.url), home, premium
 
 
+async def said(policy: Path, *lines: str) -> None:
+    """The server says each of these, in this order, in good time."""
+    end, pattern = time.monotonic() + 30, ".*".join(map(re.escape, lines))
+    while not re.search(pattern, told := policy.with_name("said.txt").read_text(), re.S):
+        assert time.monotonic() < end, told
+        await asyncio.sleep(0.2)
+
+
 class Client:
     """Asks the running server."""
 
@@ -92,6 +100,13 @@ class Client:
         assert story is not None
         return lane, story
 
+    async def error(self) -> dict[str, str]:
+        """What the client is told where nobody answers."""
+        body = {"model": "sums", "messages": [{"role": "user", "content": "What is 7 and one?"}]}
+        async with self.session.post(f"{self.url}/chat/completions", json=body) as answer:
+            found: dict[str, str] = (await answer.json())["error"]
+            return found
+
     async def until(self, wanted: str) -> Story:
         """The first request that ends so, in good time."""
         end = time.monotonic() + 30
@@ -106,7 +121,7 @@ class Client:
 @asynccontextmanager
 async def serving(policy: Path) -> AsyncIterator[Client]:
     """`laneway serve` as a process."""
-    server, url = await asyncio.to_thread(served, policy)
+    server, url = await asyncio.to_thread(served, policy, policy.with_name("said.txt"))
     try:
         async with aiohttp.ClientSession() as session:
             yield Client(policy, url, session)
@@ -179,9 +194,19 @@ def test_a_lane_opens_by_evidence_and_shuts_with_every_change_under_it(tmp_path:
                 await client.until("home")
             ended = edited(policy, f"until: {TODAY + datetime.timedelta(days=9)}", "until: 2026-11-01")
             with ended, edited(tmp_path / "prompt.md", "number.", "number!"):
-                rejected = (await client.until("no_lane")).opening.decision.rejected
+                story = await client.until("no_lane")
+                rejected = story.opening.decision.rejected
                 assert [reason.code for reason in rejected] == ["no-evidence"] * 2
                 assert "its waiver ended on 2026-11-01" in rejected[1].effect
+                error = (await client.error())["message"]
+                assert "`laneway eval run --workload sums` measures lanes; `laneway why " in error
+                await said(
+                    policy,
+                    "lane home is open to sums: home has shown 0.927 or more",
+                    "lane home is shut to sums: home has no evidence that counts: the prompt of sums has changed",
+                    "lane home is open to sums: ",
+                    "lane premium is shut to sums: premium has shown no evidence for this workload, and its waiver ended",
+                )
 
     run(scene)
 
@@ -232,6 +257,7 @@ def test_what_people_reject_shuts_a_lane_until_it_is_measured_again(tmp_path: Pa
                 lane, story = await client.ask()
                 assert lane == "premium"
                 assert "people rejected 3 of 3 answers since" in why_home(story)
+                await said(policy, "lane home is shut to sums: home has shown ", "people rejected 3 of 3 answers since")
                 await every_screen_says_it(policy)
                 for id in ids:
                     await say(client, id, accepted=True, user="somebody else")

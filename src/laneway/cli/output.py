@@ -26,6 +26,7 @@ __all__ = [
     "grid",
     "json_option",
     "log_option",
+    "moment",
     "opened",
     "out",
     "policy_argument",
@@ -102,6 +103,18 @@ def print_table(table: Table) -> None:
 def styled(text: str, style: str) -> Text:
     """Text of one style; plain where the output is not a terminal."""
     return Text(text, style=style)
+
+
+def moment(text: str) -> datetime.datetime:
+    """A day, or a time of one, as an option's type; in UTC unless an offset is given. Raises BadParameter."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"`{shown(text)}` is no date: write 2026-11-29, 2026-11-29T14:30, 2026-11-29T14:30:05Z or "
+            "2026-11-29T16:30+02:00; it is UTC where no offset is given"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def since_of(text: str) -> datetime.datetime | None:

@@ -103,8 +103,8 @@ class Standing:
             return supposed(policy, workload, self.supposed)
         group = signals.declared.get(GROUP) if _by_group(policy) else None
         behind = None if request is None else self._behind(workload, request)
-        seen = self.heard.version, len(self.others)
-        if seen != self._seen:  # since what is kept was worked out, also by whoever shares these with us
+        seen = self.version
+        if seen != self._seen:  # since what is kept was worked out
             self._known, self._seen = {}, seen
         key = _Key(today, workload, signals.language, None if group is None else str(group), behind)
         if key not in self._known:
@@ -117,6 +117,11 @@ class Standing:
     def without_evidence(self, trouble: str) -> Standing:
         """The same, where nothing counts any more, and why."""
         return Standing(self.policy, self.basis, (), self.others, self.heard, trouble, self.files)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes with what was seen of lanes, also by whoever shares that with us."""
+        return self.heard.version, len(self.others)
 
     def by_ledger(self) -> Standing:
         """The same, without what was seen of lanes since they were measured."""
@@ -207,10 +212,11 @@ class Standing:
         for other in self._others(lane):
             if other.at >= entry.at and other.answered != entry.reported:
                 measured = entry.reported or "a model without a name"
+                measures = f"laneway eval run --workload {entry.workload} --lane {lane.name}"
                 since = other.at + datetime.timedelta(seconds=1)  # whole seconds, and none of them before it was seen
                 return (
                     f"it was measured as {measured} on {day}, and answered as {other.answered} on {other.at.date()} "
-                    f"(`laneway eval run --since {since:%Y-%m-%dT%H:%M:%S}` measures it anew)"
+                    f"(`{measures} --since {since:%Y-%m-%dT%H:%M:%SZ}` measures it anew)"
                 )
         if today > day + datetime.timedelta(days=policy.fresh_days):
             return f"it was measured on {day}, and evidence counts for {policy.fresh_days} days"

@@ -67,6 +67,7 @@ class Tally:
     unscored: Counter[str] = field(default_factory=Counter)
     reported: Counter[str] = field(default_factory=Counter)
     oldest: datetime.datetime | None = None
+    newest: datetime.datetime | None = None
     _scores: dict[Cell, array[float]] = field(default_factory=dict)
     _seconds: array[float] = field(default_factory=lambda: array("d"))
 
@@ -120,6 +121,7 @@ class Tally:
             self.unscored[result.unscored] += 1
         self.reported[result.reported] += 1
         self.oldest = result.at if self.oldest is None else min(self.oldest, result.at)
+        self.newest = result.at if self.newest is None else max(self.newest, result.at)
         cell = Cell(result.set, result.language or "", result.group or "")
         self._scores.setdefault(cell, array("d")).append(result.score or 0.0)
         self._seconds.append(result.seconds)

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from laneway.clock import today
 from laneway.errors import LanewayError, PolicyError
+from laneway.evidence.owed import Owed, owed
 from laneway.evidence.recalled import standing_of
 from laneway.evidence.standing import Standing
 from laneway.gateway import Active, Gateway
@@ -81,11 +82,13 @@ async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: M
     may be written in pieces. What fails for another reason than the file itself is tried again.
     """
     day, judged, last = today(), _NEVER, _NEVER
+    told = _Told(gateway.active.standing, day)
     while True:
         await asyncio.sleep(POLL)
         if day != today():
             day = today()
             await _renew(gateway, provider, day)
+        told.say(gateway.active.standing, day)
         before, last = last, tuple(map(_stamp, (path, *gateway.active.standing.files)))
         if last == judged or last != before:
             continue
@@ -95,6 +98,31 @@ async def watch(path: Path, gateway: Gateway, provider: HttpProvider, environ: M
         except Exception as error:  # noqa: BLE001  # whatever goes wrong with a new file, what was proved stays
             _refuse(gateway, f"{error}")
             judged = last if isinstance(error, PolicyError | Refused) else _NEVER
+
+
+class _Told:
+    """On what each lane serves each measured workload, as it was last said; evidence changes while a server runs."""
+
+    def __init__(self, standing: Standing, day: datetime.date) -> None:
+        self.seen, self.rows = (standing, standing.version, day), _rows(standing, day)
+
+    def say(self, standing: Standing, day: datetime.date) -> None:
+        """A line for each lane that has shut or opened since, with the cause."""
+        seen, before = (standing, standing.version, day), self.rows
+        if seen == self.seen:
+            return
+        self.seen, self.rows = seen, _rows(standing, day)
+        for (workload, lane, language), row in self.rows.items():
+            same = [was for (w, x, _), was in before.items() if (w, x) == (workload, lane)]  # a language may be new
+            was = before.get((workload, lane, language), same[0] if same else row)
+            if (was.code == "no-evidence") != (row.code == "no-evidence"):
+                now = "is shut to" if row.code == "no-evidence" else "is open to"
+                work = f"{workload} in {language}" if language else workload
+                _log.warning("lane %s %s %s: %s", lane, now, work, row.told)
+
+
+def _rows(standing: Standing, day: datetime.date) -> dict[tuple[str, str, str], Owed]:
+    return {(row.workload, row.lane, row.language): row for row in owed(standing, day)}
 
 
 async def _take_up(path: Path, gateway: Gateway, provider: HttpProvider, environ: Mapping[str, str]) -> HttpProvider:

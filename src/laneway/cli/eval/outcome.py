@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,14 @@ _FEW = 5
 
 @dataclass(slots=True)
 class Outcome:
-    """A run that has ended, and the entries that were `written` into the ledger."""
+    """A run that has ended, by the `command` that asked for it, and the entries that were `written` into the ledger."""
 
     run: Run
     policy: Policy
     results: Path
     ledger: Path
     budget: float | None
+    command: str
     written: tuple[Evidence, ...] = ()
 
     @property
@@ -57,6 +59,12 @@ class Outcome:
     def complete(self) -> bool:
         """Whether nothing was left open, and no lane changed its model."""
         return not any(tally.unanswered or len(tally.reported) > 1 for tally in self.tallies)
+
+    @property
+    def anew(self) -> str:
+        """The command that asks all of it again."""
+        newest = max(tally.newest for tally in self.tallies if tally.newest)
+        return f"{self.command} --since {newest + datetime.timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
 
     def standing(self, tally: Tally) -> Standing | None:
         """Where the lane stands."""
@@ -150,7 +158,7 @@ def _notes(found: Outcome, tally: Tally) -> Iterator[str]:
     if others:
         yield f"answers as {', '.join(others)}, not as {tally.lane.model}; if that is meant, say `reports:` in the lane"
     if tally.lacking and (tally.not_evidence or not tally.unanswered):  # what is open stands in the table
-        more = "; ask all of it anew with --since" if len(tally.reported) > 1 else ""
+        more = f"; to ask all of it anew: {found.anew}" if len(tally.reported) > 1 else ""
         yield f"no evidence: {tally.lacking}{more}"
 
 
@@ -167,7 +175,11 @@ def _closing(found: Outcome) -> Iterator[tuple[str, str | None]]:
     yield f"{line} in {found.results}, which holds the answers' texts", None
     if asked == 0 and kept:
         oldest = min(tally.oldest for tally in found.tallies if tally.oldest)
-        yield f"nothing was asked; the oldest answer is of {oldest:%Y-%m-%d}: --since DATE asks anew", None
+        yield (
+            f"nothing was asked, as all of it is on file; the oldest answer is of {oldest:%Y-%m-%d %H:%M:%S} UTC",
+            None,
+        )
+        yield f"to ask it all anew: {found.anew}", None
     if found.written:
         lanes = ", ".join(f"{entry.lane} on {entry.workload}" for entry in found.written)
         yield f"{found.ledger} has new entries: {lanes}", "green"

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import logging
 import os
+import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import click
 import uvloop
+from click.core import ParameterSource
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from laneway.cli.eval.judging import judges_of, replies_to
 from laneway.cli.eval.outcome import Outcome, outcome_json, print_outcome
 from laneway.cli.eval.report import default_results, results_option, sets_argument, workload_option
 from laneway.cli.findings import proven
-from laneway.cli.output import as_json, err, json_option, policy_option
+from laneway.cli.output import as_json, err, json_option, moment, policy_option
 from laneway.clock import today
 from laneway.errors import UsageError, did_you_mean, shown
 from laneway.evidence import ledger
@@ -64,8 +66,8 @@ _file = click.Path(path_type=Path, dir_okay=False)
     type=click.Choice(["max_tokens", "max_completion_tokens"]),
     help="What the cap is called on the wire.",
 )
-@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), metavar="DATE",
-              help="Ask again what was answered before then (UTC).")  # fmt: skip
+@click.option("--since", type=moment, metavar="DATE", help="Ask again what was answered before then: 2026-11-29, "
+              "2026-11-29T14:30:05Z or with an offset, such as +02:00; UTC without one.")  # fmt: skip
 @click.option("--patience", default=PATIENCE, show_default=True, type=click.FloatRange(0), metavar="SECONDS",
               help="How long a lane that answers nothing is waited for.")  # fmt: skip
 @json_option
@@ -90,7 +92,6 @@ def run(
     lanes = _lanes(policy, names, budget)
     parameters = Parameters(temperature=None if "temperature" in without else 0.0,
                             seed=None if "seed" in without else seed, output=max_output, cap_name=cap_name)  # fmt: skip
-    since = since and since.replace(tzinfo=datetime.UTC)
     ledger_path = ledger_path or policy_path.parent / ledger.FILE
     ledger.read(ledger_path)  # one that is damaged is told before anything is paid for
     with closing(Results.open(default_results(policy_path, results_path), write=True)) as results, \
@@ -105,13 +106,26 @@ def run(
                        scoring=scoring)  # fmt: skip
 
         going = uvloop.run(_asked(policy, prepared))
-        found = Outcome(going, policy, results.path, ledger_path, budget)
+        found = Outcome(going, policy, results.path, ledger_path, budget, _as_given(ctx))
         found.written = _written(found.ledger, [tally.evidence(found.confidence) for tally in found.proving])
     if json_:
         as_json(outcome_json(found))
     else:
         print_outcome(found)
     ctx.exit(0 if found.complete else 1)
+
+
+def _as_given(ctx: click.Context) -> str:
+    """The command line that was given, but for --since and how it prints."""
+    words = ["laneway", "eval", "run"]
+    for param in ctx.command.params:
+        name = param.name or ""
+        if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE or name in ("since", "json_"):
+            continue
+        given = ctx.params[name]
+        for value in given if isinstance(given, tuple) else (given,):
+            words += [f"{value}"] if isinstance(param, click.Argument) else [param.opts[0], f"{value}"]
+    return shlex.join(words)
 
 
 def _lanes(policy: Policy, names: Sequence[str], budget: float | None) -> tuple[Lane, ...]:
