@@ -88,7 +88,7 @@ class Gateway:
     ) -> None:
         self.log, self.active, self.refused = log, active, ""
         self.traffic = Traffic()
-        self.shadows = Shadows(log)
+        self.shadows = Shadows(log, today)
         self.classify, self.today = classify, today
         self.others: dict[str, str] = {}
 
@@ -109,8 +109,8 @@ class Gateway:
         if not isinstance(decision, Route):
             raise await self._turned_away(opening, decision, started)
         run = Run(
-            id=_new_id(), policy=policy, request=request, opening=opening, signals=signals, route=decision,
-            client=client, provider=provider, traffic=self.traffic, started=started,
+            id=_new_id(self.log.now()), policy=policy, request=request, opening=opening, signals=signals,
+            route=decision, client=client, provider=provider, traffic=self.traffic, started=started,
             deadline=None if decision.total is None else started + decision.total,
         )  # fmt: skip
         run.kept = self.shadows.wanted(run)
@@ -214,7 +214,7 @@ class Gateway:
 
     async def _turned_away(self, opening: Opening, decision: Hold | Refuse, started: float) -> Stopped:
         """Record a Hold or a Refuse, before any lane was called."""
-        id, held = _new_id(), isinstance(decision, Hold)
+        id, held = _new_id(self.log.now()), isinstance(decision, Hold)
         code = decision.reasons[0].code.replace("-", "_")
         took = round((time.monotonic() - started) * 1000, 3)
         status: Status = "held" if held else "refused"
@@ -309,7 +309,7 @@ def _tried(attempts: list[Attempt]) -> tuple[tuple[str, list[str]], ...]:
 _CHANCES: list[str] = []
 
 
-def _new_id() -> str:
+def _new_id(now: int) -> str:
     """Sortable by time, unguessable: milliseconds since 1970 and 48 random bits, in hex."""
     try:
         chance = _CHANCES.pop()
@@ -317,7 +317,7 @@ def _new_id() -> str:
         drawn = secrets.token_hex(6 * 256)
         chance, *more = (drawn[at : at + 12] for at in range(0, len(drawn), 12))
         _CHANCES.extend(more)
-    return f"{time.time_ns() // 1_000_000:011x}-{chance}"
+    return f"{now // 1_000_000:011x}-{chance}"
 
 
 def _told(decision: Hold | Refuse, opening: Opening, id: str) -> str:

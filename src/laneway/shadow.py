@@ -13,7 +13,7 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -23,7 +23,6 @@ import msgspec
 from laneway.answer import Answer
 from laneway.aside import aside
 from laneway.classify import raised
-from laneway.clock import today
 from laneway.decide import DEFAULT_OUTPUT, decide
 from laneway.decision import Route, Unseen
 from laneway.egress import guard
@@ -75,8 +74,8 @@ class _Seen(NamedTuple):
 class Shadows:
     """The comparisons of one server. `spent` is today's money by rule, what may yet be spent on open calls included."""
 
-    def __init__(self, log: Log) -> None:
-        self.log, self.stopped = log, False
+    def __init__(self, log: Log, today: Callable[[], datetime.date]) -> None:
+        self.log, self.today, self.stopped = log, today, False
         self.day, self.spent = today(), defaultdict[str, float](float)
         self._tasks = set[asyncio.Task[None]]()
 
@@ -152,8 +151,8 @@ class Shadows:
 
     def left(self, rule: Shadow) -> float:
         """What is left of the rule's money today."""
-        if self.day != today():
-            self.day = today()
+        if self.day != (day := self.today()):
+            self.day = day
             self.spent.clear()
         return float("inf") if rule.budget is None else rule.budget - self.spent[rule.id]
 

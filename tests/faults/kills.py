@@ -35,7 +35,7 @@ import asyncio
 from laneway.store import writer
 
 async def append(self, *entries, otherwise=None):
-    waiting = [writer._Waiting([writer.line(entry) for entry in entries], None)]
+    waiting = [writer._Waiting([self._line(entry) for entry in entries], None)]
     asyncio.get_running_loop().call_later(0.02, self._queue.put, waiting)
 
 writer.Log.append = append

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def older(path: Path, version: int = 1, requests: tuple[str, ...] = ("alpha",)) 
         db.executescript(FORMAT_1)
         db.execute("INSERT INTO meta VALUES ('salt', ?)", [salt])
         for seq, entry in enumerate(entries, start=1):
-            at, decision, kind, body = line(entry)
+            at, decision, kind, body = line(entry, time.time_ns() // 1000)
             head = link(head, seq, at, decision.encode(), kind.encode(), body)
             db.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", [seq, at, decision, kind, body, head])
         if version == 2:

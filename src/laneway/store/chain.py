@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +34,8 @@ class Line(NamedTuple):
     body: bytes
 
 
-def line(entry: Entry) -> Line:
-    """`entry` as a line, stamped now. Encoded here, so that a bad entry cannot spoil others' batch."""
+def line(entry: Entry, at: int) -> Line:
+    """`entry` as a line, stamped `at`. Encoded here, so that a bad entry cannot spoil others' batch."""
     try:
         body = _encode(entry)
     except (TypeError, ValueError, OverflowError):
@@ -44,7 +43,7 @@ def line(entry: Entry) -> Line:
         raise LogError(f"an entry of decision {shown(entry.id)} cannot be written as JSON") from None
     if not entry.id.isprintable():
         raise LogError(f"decision id {shown(entry.id)} holds a character that cannot be printed")
-    return Line(time.time_ns() // 1000, entry.id, str(entry.__struct_config__.tag), body)
+    return Line(at, entry.id, str(entry.__struct_config__.tag), body)
 
 
 def genesis(salt: bytes) -> bytes:

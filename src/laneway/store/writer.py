@@ -13,7 +13,8 @@ import queue
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -72,8 +73,8 @@ class Log:
     could not be written, None while all is well; `migrated`: the file's older format, where it had one.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
-        self.path = path
+    def __init__(self, path: Path, db: sqlite3.Connection, now: Callable[[], int] = time.time_ns) -> None:
+        self.path, self.now = path, now
         self.commits = 0
         self.failure: str | None = None
         self.migrated: int | None = None
@@ -89,8 +90,11 @@ class Log:
         self._thread = threading.Thread(target=self._run, name="laneway-log", daemon=True)
 
     @classmethod
-    def open(cls, path: Path) -> Log:
-        """Open or create the log at `path` and close what a crash left open. One server a log."""
+    def open(cls, path: Path, now: Callable[[], int] = time.time_ns) -> Log:
+        """Open or create the log at `path` and close what a crash left open. One server a log.
+
+        `now` is the clock that entries are stamped by, in UTC nanoseconds.
+        """
         if path.exists() and not path.is_file():
             raise LogError(f"the log {path} is no file: name one with --log, as nothing is answered without a record")
         with ExitStack() as held:
@@ -100,7 +104,7 @@ class Log:
                 path.touch(mode=0o600)
                 db = held.enter_context(closing(_connect(path)))
                 migrated = _brought_up(path, db)
-                log = cls(path, db)
+                log = cls(path, db, now)
                 log.migrated = migrated
             except (OSError, sqlite3.Error) as error:
                 raise LogError(f"the log {path} cannot be opened: {_cause(error)}") from error
@@ -116,7 +120,7 @@ class Log:
         if not entries:
             return
         loop = asyncio.get_running_loop()
-        lines, future = [line(e) for e in entries], loop.create_future()
+        lines, future = [self._line(e) for e in entries], loop.create_future()
         with self._gate:
             self._check_open()
             gathered = self._gathered.setdefault(loop, [])
@@ -134,7 +138,7 @@ class Log:
         # Where the log is closed, the next start ends the decision, as after a crash.
         with suppress(LogError), self._gate:
             self._check_open()
-            self._queue.put([_Waiting([line(entry)], None)])
+            self._queue.put([_Waiting([self._line(entry)], None)])
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, seen: int, deadline: float) -> None:
         """Pass on what `loop` gathered, once a turn of it brought nothing more or it is time.
@@ -191,7 +195,7 @@ class Log:
                 failure = str(error)
             if batch:
                 self.failure = failure
-            owed = list(_owed(batch)) if failure else []
+            owed = list(self._owed(batch)) if failure else []
             futures = [waiting.future for waiting in batch if waiting.future is not None]
             settle(futures, LogError(failure) if failure else None)
 
@@ -205,6 +209,18 @@ class Log:
                 waiting = self._queue.get_nowait()
             return batch, False
         return batch, True
+
+    def _owed(self, batch: Iterable[_Waiting]) -> Iterator[_Waiting]:
+        """What is still to be written of a batch that could not be."""
+        for waiting in batch:
+            if waiting.future is None:
+                yield waiting
+            elif waiting.otherwise is not None:
+                with suppress(LogError):  # it is no JSON: then the next start ends the decision
+                    yield _Waiting([self._line(waiting.otherwise)], None)
+
+    def _line(self, entry: Entry) -> Line:
+        return line(entry, self.now() // 1000)
 
     def _write(self, lines: Iterable[Line]) -> None:
         with self._transaction() as db:
@@ -234,7 +250,7 @@ class Log:
         except msgspec.MsgspecError as error:
             raise LogError(f"the log {self.path} holds a damaged record: run `laneway log verify`") from error
         if calls:
-            self._write(line(_interrupted(call)) for call in calls)
+            self._write(self._line(_interrupted(call)) for call in calls)
         return len(calls)
 
 
@@ -245,16 +261,6 @@ def _interrupted(call: _Call) -> Outcome | Compared:
         return Outcome(id=call.id, status="interrupted", code="interrupted", lane=call.lane)
     return Compared(id=call.id, lane=trial.lane, incumbent=trial.incumbent, rule=trial.rule, result="failed",
                     code="interrupted", cost=trial.worst)  # fmt: skip
-
-
-def _owed(batch: Iterable[_Waiting]) -> Iterator[_Waiting]:
-    """What is still to be written of a batch that could not be."""
-    for waiting in batch:
-        if waiting.future is None:
-            yield waiting
-        elif waiting.otherwise is not None:
-            with suppress(LogError):  # it is no JSON: then the next start ends the decision
-                yield _Waiting([line(waiting.otherwise)], None)
 
 
 def _linked(lines: Iterable[Line], seq: int, head: bytes) -> Iterator[tuple[int | str | bytes, ...]]:
