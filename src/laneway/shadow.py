@@ -23,6 +23,7 @@ import msgspec
 from laneway.answer import Answer
 from laneway.aside import aside
 from laneway.classify import raised
+from laneway.clock import today
 from laneway.decide import DEFAULT_OUTPUT, decide
 from laneway.decision import Route, Unseen
 from laneway.egress import guard
@@ -74,7 +75,7 @@ class _Seen(NamedTuple):
 class Shadows:
     """The comparisons of one server. `spent` is today's money by rule, what may yet be spent on open calls included."""
 
-    def __init__(self, log: Log, today: Callable[[], datetime.date]) -> None:
+    def __init__(self, log: Log, today: Callable[[], datetime.date] = today) -> None:
         self.log, self.today, self.stopped = log, today, False
         self.day, self.spent = today(), defaultdict[str, float](float)
         self._tasks = set[asyncio.Task[None]]()
