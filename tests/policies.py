@@ -148,7 +148,7 @@ fallbacks:
   - {says: Other work takes the next lane., then: [next, refuse]}
 
 reviews:
-  - {says: A lawyer reads what the model says of a contract., when: {workload: contract-review}, release: after-approval}
+  - {says: A lawyer reads what the model says of a contract., when: {workload: contract-review}, release: after-approval, wait: 10s, within: 2d, eyes: 2, comment: [reject, edit]}
   - {when: {team: press}, release: now}
 
 shadow:

@@ -28,7 +28,7 @@ LAYERS = """
     seal
     grammar_lanes
     grammar
-    grammar_work grammar_shadow
+    grammar_work grammar_shadow grammar_review
     policy_file
     starter
     review review.people

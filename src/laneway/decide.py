@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from laneway.admission import admitted
 from laneway.decision import Decision, Hold, Reason, Refuse, Route, Stop, Unseen
 from laneway.facts import Facts, Shown
@@ -47,7 +49,7 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
     if ask.pin and plan.judge:  # a pin names who answers, so that those it leaves out may judge all the same
         rejected = tuple(reason for reason in rejected if reason.lane not in plan.judge)
     review = _approval(policy, signals)
-    if review is not None:
+    if review is not None and not facts.reviewers:  # nobody could ever release it
         kept = (reason for reason in plan.reasons if reason.code not in ("fallback", "weak", "judge"))
         return Hold(release="after-approval", reasons=(review, *kept), rejected=(*rejected, *plan.left_out))
     unseen = () if ask.pin or not policy.shadows else tuple(_unseen(standing, open_, ask, signals, facts))
@@ -60,7 +62,7 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
         judge=plan.judge,
         on_failure=plan.on_failure,
         on_weak=policy.gate.weak_stop if policy.gate.checks else None,
-        release="now",
+        release="now" if review is None else "after-approval",
         evidence="met" if plan.lanes[0] in standing.met else "waived",
         met=standing.met,
         first_byte=deadline.first_byte,
@@ -70,6 +72,7 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
         estimated_cost=first.cost(signals.tokens, output),
         reasons=(
             *plan.reasons,
+            *(() if review is None else (msgspec.structs.replace(review, effect=_KEPT_BACK),)),
             *(() if hedge is None else (_hedged(plan.lanes, signals.latency, hedge),)),
             *(_shadowed(policy, each) for each in unseen),
         ),
@@ -80,6 +83,7 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
 
 _NO_ROUTE = Reason("no-route", "routes", "", "no route matches this request")
 _NO_DEADLINE = Deadline()
+_KEPT_BACK = "the answer is kept back until a person releases it"
 Reasons = tuple[Reason, ...]
 
 

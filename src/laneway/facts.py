@@ -41,12 +41,14 @@ class Facts(msgspec.Struct, frozen=True):
     """A snapshot: `today` (UTC), lanes that are `closed` with the reason, measured p95 seconds by lane.
 
     `evidence` is what lanes have shown on the request's workload; a lane that is not in it has shown nothing.
+    `reviewers`: there is somebody who can release what needs approval.
     """
 
     today: datetime.date
     closed: dict[str, str] = {}
     p95: dict[str, float] = {}
     evidence: tuple[Shown, ...] = ()
+    reviewers: bool = False
 
 
 def supposed(policy: Policy, workload: str | None, lanes: Iterable[str]) -> tuple[Shown, ...]:

@@ -43,7 +43,7 @@ _MEDIA = frozenset({"vision", "audio", "pdf"})
 async def judged(run: Run, got: Got, target: str | None, log: Log) -> Verdict:
     """What follows from the answer; `target` is the lane that may still redo it, if any. Notes it with the attempt."""
     answered = max(i for i, attempt in enumerate(run.attempts) if attempt.lane == got.lane)
-    released = got.released or run.policy.lanes[got.lane].gate_after
+    released = got.released or (run.policy.lanes[got.lane].gate_after and run.route.release == "now")
     failed = failing(run.policy.gate, run.request, got.answer, run.policy.output(run.signals.workload))
     if not failed and run.policy.gate.judge and not released and can_change(run.policy, run.route, got.lane):
         failed = () if await _approved(run, got, log) else ("judge",)

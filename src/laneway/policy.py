@@ -86,9 +86,17 @@ class Ranking(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Review(Rule):
-    """Requests whose answer a person must approve before any lane is called, or (`now`) need not; first match wins."""
+    """Requests whose answer a person must approve before anybody gets it, or (`now`) need not; first match wins.
+
+    The caller is kept waiting for `wait` seconds and polls then; after `within` seconds nothing is released any more.
+    `eyes` people must approve the same words; `comment` are the actions that need a comment.
+    """
 
     release: Release = "after-approval"
+    wait: float = 0.0
+    within: float = 7 * 86_400.0
+    eyes: int = 1
+    comment: tuple[str, ...] = ("reject", "reclassify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

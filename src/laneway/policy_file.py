@@ -18,6 +18,8 @@ from laneway.condition import ALWAYS
 from laneway.errors import shown
 from laneway.grammar import RANKINGS, Names, approval, bar, condition, currency, fact_type, network
 from laneway.grammar_lanes import lane, lane_tests, zone
+from laneway.grammar_review import KEYS as REVIEW_KEYS
+from laneway.grammar_review import review
 from laneway.grammar_shadow import shadow
 from laneway.grammar_work import unlabelled, workload
 from laneway.lane import Lane, Zone
@@ -274,8 +276,7 @@ class _File:
         return (words[:-1], words[-1]) if words[-1] in _STOPS else (words, "refuse")
 
     def _review(self, id: str, entries: Entries) -> Review:
-        release = entries.get("release", one_of(["now", "after-approval"], "release")) or "after-approval"
-        return Review(**self._shared(id, entries), release=release)  # type: ignore[arg-type]
+        return review(entries, self.r, self._shared(id, entries))
 
     def _must(self, id: str, entries: Entries) -> Must:
         node = entries.nodes.get("never")
@@ -366,7 +367,7 @@ _RULE_KEYS = {
     "wall": ("id", "says", "when", "sensitivity", "zones"),
     "routes": ("id", "says", "when", "try"),
     "fallbacks": ("id", "says", "when", "then"),
-    "reviews": ("id", "says", "when", "release"),
+    "reviews": REVIEW_KEYS,
     "shadow": ("id", "says", "when", "lanes", "share", "judge", "budget", "until"),
     "must": ("id", "says", "when", "never"),
 }

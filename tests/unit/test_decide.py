@@ -20,14 +20,17 @@ from tests.generated import (
     ZONES,
     policies,
 )
+from tests.policies import FULL
 
 from laneway import condition
 from laneway.condition import fact_of
 from laneway.decide import decide
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.facts import Facts
+from laneway.gate import can_change
 from laneway.lane import Lane, Price
 from laneway.policy import Detect, Gate, Grant, Limit, Policy, Ranking, Review, Unlabelled, Waiver
+from laneway.policy_file import parse
 from laneway.record import Opening
 from laneway.signals import Ask, Signals
 from laneway.wall import walled
@@ -308,3 +311,20 @@ def test_a_lane_that_states_its_abilities_is_held_to_them(need: str) -> None:
     policy = simple()
     lanes = policy.lanes | {"home": replace(policy.lanes["home"], supports=frozenset({"json"}))}
     assert codes(asked(replace(policy, lanes=lanes), needs=(need,))) == {"home": "needs"}
+
+
+def test_what_needs_approval_is_served_where_somebody_can_give_it() -> None:
+    """With reviewers the answer is made and kept back, by the same lanes; without any nothing is called."""
+    policy = parse(FULL)
+    signals = Signals(sensitivity="confidential", workload="contract-review")
+    alone = decide(policy, Ask(), signals, Facts(today=TODAY))
+    assert isinstance(alone, Hold)
+    assert alone.release == "after-approval"
+    made = decide(policy, Ask(), signals, Facts(today=TODAY, reviewers=True))
+    free = decide(replace(policy, reviews=()), Ask(), signals, Facts(today=TODAY))
+    assert isinstance(made, Route)
+    assert isinstance(free, Route)
+    assert (made.release, free.release) == ("after-approval", "now")
+    assert made.lanes == free.lanes
+    assert [reason.code for reason in made.reasons if reason not in free.reasons] == ["approval-required"]
+    assert all(can_change(policy, made, lane) for lane in made.lanes)

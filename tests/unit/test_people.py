@@ -144,7 +144,7 @@ def test_every_sentence_of_the_policy_stands_in_the_document() -> None:
         ("zones", "eea", "it runs within the EEA, it stores within the EEA and a data processing agreement is in force"),
         ("workloads", "contract-review", "At least confidential; hard work; high stakes; background; at most 0.4 EUR"),
         ("workloads", "chat", "Interactive; answers are in Swedish, as JSON after a schema, of at most 4000 characters"),
-        ("reviews", "reviews[0]", "Where the workload is contract-review: held until a person approves: no model is called, and Laneway has no way yet to approve it."),
+        ("reviews", "reviews[0]", "Where the workload is contract-review: the answer is kept back until two people approve the same words, and never released after 48 hours; the caller is kept waiting for 10 seconds, and asks again after that; a comment is needed to reject or edit; where nobody is named who could, no lane is called."),
         ("must", "must[0]", "Never: a request where the data is confidential or more sensitive reaches a lane that does not run wholly within the EEA and whose kind is not local or private."),
         ("evidence", "gate.waiver[1]", "Waives the evidence of bench for chat."),
         ("deadlines", "interactive", "4 seconds"),

@@ -169,6 +169,11 @@ def test_a_rule_is_cited_by_its_line() -> None:
 # What is wrong, where, and what to do
 
 BAD = [
+    ("team: press}, release: now}", "team: press}, release: now, eyes: 2}", "eyes: 2}\n\n", "`eyes` says how an answer waits for a person, and `release: now` lets it go"),
+    ("within: 2d", "within: 30s", "30s, eyes", "`within` is from 60s to 90d"),
+    ("wait: 10s", "wait: 2h", "2h, within", "no caller waits longer than 60m"),
+    ("eyes: 2", "eyes: 3", "3, comment", "`eyes` is how many people must approve: 1 or 2"),
+    ("comment: [reject, edit]", "comment: [rejct]", "rejct]", "did you mean `reject`"),
     # the top level
     ("\nlanes:\n", "\nlanez:\n", "lanez", "unknown key `lanez` in a policy; did you mean `lanes`?"),
     ("laneway: 1", "laneway: 2", "2\nname", "write `laneway: 1`"),

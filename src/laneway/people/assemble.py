@@ -12,7 +12,7 @@ import laneway
 from laneway.evidence.owed import Owed
 from laneway.people.document import Cell, Document, Row, Section, Tone, sections_json, table
 from laneway.people.matrix import Matrix, Use
-from laneway.people.plain import Plain, days, listed, seconds
+from laneway.people.plain import Plain, approval, days, listed, seconds
 from laneway.people.whereabouts import DISTANCES, Whereabouts
 from laneway.policy import Policy, Rule
 from laneway.proof.finding import Finding, Subject
@@ -320,11 +320,7 @@ class _Writer:
         for i, review in enumerate(self.policy.reviews):
             held = review.release == "after-approval"
             where = self.plain.where(review.when, i, unknown_counts=held)
-            does = (
-                "held until a person approves: no model is called, and Laneway has no way yet to approve it"
-                if held
-                else "no approval is needed"
-            )
+            does = approval(review) if held else "no approval is needed"
             rows.append(self._rule(review, f"{where}: {does}."))
         lead = ("The first that fits decides.",) if rows else ("No request waits for a person's approval.",)
         return Section("reviews", "What a person must approve", lead, table(_RULE, rows))

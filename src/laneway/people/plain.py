@@ -9,10 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from laneway.condition import All, Always, Any, Condition, Not, Test
 from laneway.lane import Lane, Zone, exact
-from laneway.policy import Deadline, Detect, Gate, Must, Output, Policy, Ranking, Shadow, Unlabelled, Workload
+from laneway.policy import (
+    Deadline,
+    Detect,
+    Gate,
+    Must,
+    Output,
+    Policy,
+    Ranking,
+    Review,
+    Shadow,
+    Unlabelled,
+    Workload,
+)
 from laneway.regions import DEVICE, SETS
 
-__all__ = ["Plain", "answers", "days", "listed", "places", "seconds"]
+__all__ = ["Plain", "answers", "approval", "days", "listed", "places", "seconds"]
 
 _CHECKS = {
     "empty": "is empty",
@@ -79,6 +91,17 @@ def seconds(length: float | None) -> str:
 def days(length: int) -> str:
     """`1 day`, `90 days`."""
     return f"{length} day{'' if length == 1 else 's'}"
+
+
+def approval(review: Review) -> str:
+    """How an answer waits for a person."""
+    who = "two people approve the same words" if review.eyes > 1 else "a person approves"
+    wait = f"; the caller is kept waiting for {seconds(review.wait)}, and asks again after that" if review.wait else ""
+    needs = f"; a comment is needed to {listed(review.comment, 'or')}" if review.comment else ""
+    return (
+        f"the answer is kept back until {who}, and never released after {seconds(review.within)}{wait}{needs}; "
+        "where nobody is named who could, no lane is called"
+    )
 
 
 def answers(output: Output) -> str:
