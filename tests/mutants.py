@@ -21,11 +21,12 @@ import msgspec
 from tests.harness import Forgetful
 
 from laneway.errors import GuardError, RequestError
-from laneway.gateway import Active, Gateway, Stopped
+from laneway.gateway import Active, Gateway
 from laneway.policy import Policy
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
+from laneway.refusal import Stopped
 from laneway.store import Log
 
 __all__ = [

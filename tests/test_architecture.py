@@ -83,6 +83,7 @@ LAYERS = """
     serve
     evidence.plan evidence.held evidence.calling evidence.tally evidence.run evidence.judges
     judge shadow
+    refusal
     gateway
     rehearse
     server server.activation server.status server.http server.words server.api server.app

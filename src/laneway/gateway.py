@@ -22,15 +22,16 @@ from laneway.aside import aside
 from laneway.classify import classify
 from laneway.clock import today
 from laneway.decide import decide
-from laneway.decision import Decision, Hold, Reason, Refuse, Route
-from laneway.errors import GuardError, LaneError, LanewayError, LogError
+from laneway.decision import Hold, Refuse, Route
+from laneway.errors import GuardError, LaneError, LogError
 from laneway.evidence.standing import Standing
 from laneway.facts import Facts
 from laneway.gate import check_schema, escalation, unmended
 from laneway.judge import judged
 from laneway.policy import Policy
 from laneway.providers import Provider
-from laneway.record import Attempt, Opening, Outcome, Shut, Status, Verdict
+from laneway.record import Opening, Outcome, Shut, Status, Verdict
+from laneway.refusal import Stopped, no_outage, rejected, told, unanswered, withheld
 from laneway.request import Request
 from laneway.run import Client, Got, Run
 from laneway.serve import serve
@@ -40,20 +41,12 @@ from laneway.store import Log, Reader
 from laneway.traffic import Traffic
 from laneway.wire import openai
 
-__all__ = ["KEEP_ALIVE", "Active", "Classify", "Gateway", "Receiver", "Stopped"]
+__all__ = ["KEEP_ALIVE", "Active", "Classify", "Gateway", "Receiver"]
 
 KEEP_ALIVE = 5.0
 """Seconds between the comments that keep a held-back stream open."""
 
 _log = logging.getLogger("laneway")
-
-
-class Stopped(LanewayError):
-    """A request that ends without an answer: HTTP `status`, stable `code`, and what to do about it."""
-
-    def __init__(self, status: int, code: str, message: str, **details: object) -> None:
-        self.status, self.code, self.details = status, code, details
-        super().__init__(message)
 
 
 class Receiver(Client, Protocol):
@@ -136,7 +129,7 @@ class Gateway:
             await self._record(run, "cancelled" if gone else "failed", None, None, "" if gone else "internal_error")
             raise
         if verdict.verdict in ("hold", "refuse"):
-            raise self._withheld(run, verdict)
+            raise withheld(run, verdict)
         headers, data = run.headers(got.lane, got.why, verdict.verdict), b"".join(got.parts)
         if client.started and not got.released:  # keep-alive began the response, so comments stand in for headers
             data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
@@ -220,50 +213,21 @@ class Gateway:
         status: Status = "held" if held else "refused"
         await self.log.append(Outcome(id=id, status=status, code=code, opening=opening, total_ms=took))
         self.traffic.ended[status] += 1
-        return Stopped(403, code, _told(decision, opening, id), decision=id, rule=decision.reasons[0].rule,
-                       says=decision.reasons[0].says, rejected=_rejected(decision))  # fmt: skip
+        return Stopped(403, code, told(decision, opening, id), decision=id, rule=decision.reasons[0].rule,
+                       says=decision.reasons[0].says, rejected=rejected(decision))  # fmt: skip
 
     async def _failed(self, run: Run, error: LaneError) -> Stopped:
-        """No lane answered: say what was tried and which rule let nothing else be tried."""
-        ours = _no_outage(error)
+        """No lane answered."""
+        ours = no_outage(error)
         if ours is not None:
             return await self._ended(run, "failed", ours)
-        tried = "; ".join(words + ", ".join(found) for words, found in _tried(run.attempts) if found)
-        rule = next((r for r in run.route.reasons if r.code == "fallback"), run.route.reasons[0])
         held = run.route.on_failure == "hold"
-        then = "a person must decide what happens next" if held else "nothing else may be tried"
-        closed = "".join(f" Also, {r.effect}." for r in run.route.rejected if r.code == "closed")
-        message = (
-            f"No lane answered: {tried}.{closed} {rule.rule} says what follows: {rule.says or rule.effect} "
-            f"So {then}. Try again later, or look at `laneway why {run.id}`."
-        )
-        status = 504 if error.cause == "late" else 503
-        code = "held_after_failure" if held else "lanes_failed"
-        stopped = Stopped(status, code, message, rule=rule.rule, says=rule.says)
-        wait = run.traffic.wait(run.policy.lanes[name] for name in run.route.lanes)
-        if wait is not None or error.code == "busy":
-            stopped.details["retry_after"] = wait or 1
-        return await self._ended(run, "held" if held else "refused", stopped)
+        return await self._ended(run, "held" if held else "refused", unanswered(run, error))
 
     async def _ended(self, run: Run, status: Status, stopped: Stopped) -> Stopped:
         await self._record(run, status, None, None, stopped.code)
-        stopped.details = {"decision": run.id, "rejected": _rejected(run.route)} | stopped.details
+        stopped.details = {"decision": run.id, "rejected": rejected(run.route)} | stopped.details
         return stopped
-
-    def _withheld(self, run: Run, verdict: Verdict) -> Stopped:
-        """The answer was weak and the policy does not release it."""
-        gate = run.policy.gate
-        held = verdict.verdict == "hold"
-        then = "A person must decide; it is not released." if held else "It is not released."
-        message = f"The answer failed {', '.join(verdict.failed)}. {gate.says} {then} See `laneway why {run.id}`."
-        return Stopped(
-            403,
-            "held_weak" if held else "refused_weak",
-            message,
-            decision=run.id,
-            rule="gate",
-            says=gate.says,
-        )
 
 
 _STATUS: dict[str, Status] = {"pass": "answered", "marked": "answered", "hold": "held", "refuse": "refused"}
@@ -288,24 +252,6 @@ def _unanswered(outcome: Outcome) -> Outcome:
     return msgspec.structs.replace(outcome, status="failed", code="log_unavailable", lane=None, verdict=None)
 
 
-def _no_outage(error: LaneError) -> Stopped | None:
-    """What the client is told where the lanes were not at fault."""
-    if error.cause == "invalid":
-        return Stopped(400, "lane_rejected_request", f"{error}")
-    if error.cause == "refusal":
-        message = f"{error}. That is an answer and no outage, so no other lane is asked; change the request"
-        return Stopped(400, "lane_refused", message)
-    if error.code == "slow-reader":
-        return Stopped(408, "slow_reader", f"{error}; read faster, or ask for less")
-    return None
-
-
-def _tried(attempts: list[Attempt]) -> tuple[tuple[str, list[str]], ...]:
-    """Which lanes were tried and which were not called, each with its result."""
-    names = [(a.skipped, f"{a.lane} ({a.result})") for a in attempts]
-    return ("tried ", [n for skipped, n in names if not skipped]), ("not called: ", [n for s, n in names if s])
-
-
 _CHANCES: list[str] = []
 
 
@@ -318,41 +264,6 @@ def _new_id(now: int) -> str:
         chance, *more = (drawn[at : at + 12] for at in range(0, len(drawn), 12))
         _CHANCES.extend(more)
     return f"{now // 1_000_000:011x}-{chance}"
-
-
-def _told(decision: Hold | Refuse, opening: Opening, id: str) -> str:
-    """The error's sentence: what was asked, which rule, what to do."""
-    first = decision.reasons[0]
-    asked = f"{opening.signals.sensitivity}, {opening.signals.difficulty} request for `{opening.model}`"
-    says = f' "{first.says}"' if first.says else ""
-    if first.code == "approval-required":
-        then = "Ask a reviewer; this Laneway has no review queue yet, so nothing was sent to any lane."
-    elif isinstance(decision, Hold):
-        then = "A person must act before any lane is called."
-    else:
-        walls = "; ".join(r.effect for r in decision.rejected[:4])
-        then = f"{walls}. Change the request, or ask the policy's owner." if walls else "Ask the policy's owner."
-        if any(reason.code == "no-evidence" for reason in decision.rejected):
-            then += f" {_lacking(opening, id)}"
-    return f"The {asked} was not sent to any lane: {first.effect} ({first.rule}{says}). {then}"
-
-
-def _lacking(opening: Opening, id: str) -> str:
-    """What opens a lane that is shut for want of evidence."""
-    work = opening.signals.workload
-    if work is None:
-        remedy = "Work without a workload is served on waivers alone: name a workload, or renew `gate.waiver`"
-    else:
-        remedy = f"`laneway eval run --workload {work}` measures lanes"
-    return f"{remedy}; `laneway why {id}` tells more."
-
-
-def _rejected(decision: Decision) -> list[dict[str, str]]:
-    return [_brief(reason) for reason in decision.rejected]
-
-
-def _brief(reason: Reason) -> dict[str, str]:
-    return {"lane": reason.lane, "rule": reason.rule, "reason": reason.effect}
 
 
 @asynccontextmanager

@@ -22,11 +22,12 @@ from laneway.describe import described
 from laneway.errors import LaneError, RequestError
 from laneway.evidence.standing import Standing
 from laneway.facts import Facts, down, supposed
-from laneway.gateway import Active, Gateway, Stopped
+from laneway.gateway import Active, Gateway
 from laneway.judge import INSTRUCTION
 from laneway.lane import Lane
 from laneway.policy import Output, Policy
 from laneway.policy_cases import Case, Seen
+from laneway.refusal import Stopped
 from laneway.request import Request
 from laneway.signals import Ask, Signals
 from laneway.store import Log, Reader

@@ -18,7 +18,8 @@ import msgspec
 from laneway.addresses import is_loopback
 from laneway.errors import LogError, RequestError, shown
 from laneway.feedback import put
-from laneway.gateway import Gateway, Stopped
+from laneway.gateway import Gateway
+from laneway.refusal import Stopped
 from laneway.server import words
 from laneway.server.http import MAX_BODY, Exchange, Gone, TooLong
 from laneway.server.status import lanes, metrics
