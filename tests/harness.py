@@ -21,6 +21,8 @@ from laneway.lane import Lane
 from laneway.policy_file import parse
 from laneway.providers.http import HttpProvider
 from laneway.providers.scripted import ScriptedLane
+from laneway.review.desk import Desk
+from laneway.review.people import FILE, People
 from laneway.server.api import Api
 from laneway.server.app import Server, listen
 from laneway.slots import Slots
@@ -67,7 +69,7 @@ deadlines: {{interactive: {{first_byte: {first_byte}, total: {total}}}}}
 fallbacks:
   - {{says: The next allowed lane takes over., then: [next, refuse]}}
 reviews:
-  - {{says: A lawyer reads risk flags before release., when: {{workload: flags}}, release: after-approval}}
+  - {{says: A lawyer reads risk flags before release., when: {{workload: flags}}, release: after-approval{review_more}}}
 {tail}
 """
 
@@ -86,6 +88,7 @@ def policy_text(home: str, premium: str, **changes: str) -> str:
         "third_lane": "",
         "third_name": "",
         "tail": "",
+        "review_more": "",
     } | changes
     return POLICY.format(home=home, premium=premium, **values)
 
@@ -168,12 +171,17 @@ async def bench(directory: Path, **changes: str) -> AsyncIterator[Bench]:
         log = await asyncio.to_thread(Log.open, directory / "laneway.db")
         log.archive(policy.hash, policy.text)
         provider = HttpProvider(policy.lanes, {"PREMIUM_KEY": "sk-canary-key"})
-        gateway = Gateway(log, Active(policy, provider, provider.closed))
-        api = Api(gateway)
+        desk = Desk(log, People(directory / FILE))
+        await asyncio.to_thread(desk.recall)
+        gateway = Gateway(log, Active(policy, provider, provider.closed), desk=desk)
+        api, sweeping = Api(gateway), asyncio.create_task(desk.run())
         try:
             async with serving(api) as url, aiohttp.ClientSession() as session:
                 yield Bench(home, premium, gateway, url, directory / "laneway.db", session, api)
         finally:
+            sweeping.cancel()
+            if desk.content is not None:
+                await asyncio.to_thread(desk.content.close)
             await provider.close()
             await asyncio.to_thread(log.close)
 

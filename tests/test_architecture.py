@@ -45,7 +45,7 @@ LAYERS = """
     proof.words
     classify.language contract
     gate
-    wire wire.openai_answer wire.openai_screen wire.openai
+    wire wire.openai_answer wire.openai_reply wire.openai_screen wire.openai
     evidence evidence.sample evidence.ledger evidence.results
     evidence.sandbox.folder evidence.sandbox.inside evidence.sandbox
     evidence.scorers.kind
@@ -83,10 +83,11 @@ LAYERS = """
     serve
     evidence.plan evidence.held evidence.calling evidence.tally evidence.run evidence.judges
     judge shadow
+    review.acts review.item review.desk
     refusal
     gateway
     rehearse
-    server server.activation server.status server.http server.words server.api server.app
+    server server.activation server.status server.http server.words server.reviews server.api server.app
     demo demo.model demo.requests
     demo.play
     cli.output cli.asking cli.findings

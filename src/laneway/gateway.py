@@ -23,7 +23,7 @@ from laneway.classify import classify
 from laneway.clock import today
 from laneway.decide import decide
 from laneway.decision import Hold, Refuse, Route
-from laneway.errors import GuardError, LaneError, LogError
+from laneway.errors import ContentError, GuardError, LaneError, LanewayError, LogError
 from laneway.evidence.standing import Standing
 from laneway.facts import Facts
 from laneway.gate import check_schema, escalation, unmended
@@ -33,13 +33,16 @@ from laneway.providers import Provider
 from laneway.record import Opening, Outcome, Shut, Status, Verdict
 from laneway.refusal import Stopped, no_outage, rejected, told, unanswered, withheld
 from laneway.request import Request
-from laneway.run import Client, Got, Run
+from laneway.review.acts import Kept, Words
+from laneway.review.desk import Desk
+from laneway.review.item import Held, Onward, Waiting
+from laneway.run import Client, Got, Nobody, Run
 from laneway.serve import serve
 from laneway.shadow import Shadows
 from laneway.signals import Ask, Signals
 from laneway.store import Log, Reader
 from laneway.traffic import Traffic
-from laneway.wire import openai
+from laneway.wire import openai, openai_reply
 
 __all__ = ["KEEP_ALIVE", "Active", "Classify", "Gateway", "Receiver"]
 
@@ -77,45 +80,59 @@ class Gateway:
     """
 
     def __init__(
-        self, log: Log, active: Active, *, classify: Classify = classify, today: Callable[[], datetime.date] = today
-    ) -> None:
+        self, log: Log, active: Active, *, classify: Classify = classify,
+        today: Callable[[], datetime.date] = today, desk: Desk | None = None,
+    ) -> None:  # fmt: skip
         self.log, self.active, self.refused = log, active, ""
         self.traffic = Traffic()
         self.shadows = Shadows(log, today)
+        self.desk = desk or Desk(log)
+        self.desk.allowed, self.desk.onward = self._may_go, self._send_on
         self.classify, self.today = classify, today
         self.others: dict[str, str] = {}
 
-    async def chat(self, body: bytes, headers: Mapping[str, str], client: Receiver) -> None:
-        """One chat completion. Raises RequestError, Stopped or LogError where there is no answer to give."""
+    async def chat(
+        self, body: bytes, headers: Mapping[str, str], client: Receiver, onward: Onward | None = None
+    ) -> None:
+        """One chat completion; `onward` where a reviewer sends it.
+
+        Raises RequestError, Stopped or LogError where there is no answer to give, and Waiting where a person has it.
+        """
         started = time.monotonic()
         policy, provider, closed, standing = self.active
         request = standing.prompted(openai.read(body, headers))
         check_schema(request)
         ask, signals = await aside(len(body), self.classify, policy, request)
         day = self.today()
-        facts = Facts(today=day, closed=dict(closed), evidence=standing.of(signals, day, request))
+        facts = Facts(today=day, closed=dict(closed), evidence=standing.of(signals, day, request),
+                      reviewers=bool(policy.reviews) and self.desk.able)  # fmt: skip
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
             policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,
             stream=request.stream, prompt=self.log.commitment(body), size=len(body), instructed=standing.hash(signals),
+            asker=self.desk.asker(request.labels["user"]) if "user" in request.labels else "",
+            source=onward.source if onward else "",
         )  # fmt: skip
+        id = onward.id if onward else _new_id(self.log.now())
         if not isinstance(decision, Route):
-            raise await self._turned_away(opening, decision, started)
+            raise await self._turned_away(id, opening, decision, started, (body, headers))
         run = Run(
-            id=_new_id(self.log.now()), policy=policy, request=request, opening=opening, signals=signals,
+            id=id, said=(body, headers), policy=policy, request=request, opening=opening, signals=signals,
             route=decision, client=client, provider=provider, traffic=self.traffic, started=started,
             deadline=None if decision.total is None else started + decision.total,
         )  # fmt: skip
-        run.kept = self.shadows.wanted(run)
+        run.kept = onward is None and self.shadows.wanted(run)
         try:
-            if request.stream:
-                async with _kept_alive(run):
-                    got, verdict = await self._served(run)
-            else:
+            async with _kept_alive(run):
                 got, verdict = await self._served(run)
-            await self._record(run, _STATUS[verdict.verdict], got.lane, verdict)
+            held = await self._held(run, got, verdict)
+            if onward is not None and held is None:
+                await self.desk.answered(run.id, opening.subject, Words.of(got.answer))
+            await self._record(run, _STATUS[verdict.verdict], got.lane, verdict, held=held)
         except LaneError as error:
             raise await self._failed(run, error) from None
+        except ContentError as error:
+            raise await self._ended(run, "failed", Stopped(503, "content_unavailable", f"{error}")) from None
         except GuardError as error:
             raise await self._ended(
                 run, "failed", Stopped(500, "guard_stopped", f"{error}; nothing was sent")
@@ -128,12 +145,19 @@ class Gateway:
             gone = isinstance(error, asyncio.CancelledError)
             await self._record(run, "cancelled" if gone else "failed", None, None, "" if gone else "internal_error")
             raise
+        if held is not None:
+            await self._released(run, held, client)
+        else:
+            await self._answer(run, got, verdict, client)
+
+    async def _answer(self, run: Run, got: Got, verdict: Verdict, client: Receiver) -> None:
+        """Give the client its answer, or say that it does not get it."""
         if verdict.verdict in ("hold", "refuse"):
             raise withheld(run, verdict)
         headers, data = run.headers(got.lane, got.why, verdict.verdict), b"".join(got.parts)
         if client.started and not got.released:  # keep-alive began the response, so comments stand in for headers
             data = "".join(f": {name}: {value}\n" for name, value in headers.items()).encode() + b"\n" + data
-        await client.finish(data, headers, stream=request.stream)
+        await client.finish(data, headers, stream=run.request.stream)
         if run.kept:
             self.shadows.follow(run, got)
 
@@ -158,19 +182,46 @@ class Gateway:
             return weak, unmended(run.route, verdict.failed)
         return got, await judged(run, got, None, self.log)
 
+    async def _held(self, run: Run, got: Got, verdict: Verdict) -> Held | None:
+        """The answer, put away for a person, where one is to release it."""
+        weak = verdict.verdict == "hold" and self.desk.able
+        if verdict.verdict == "refuse" or not (weak or run.route.release == "after-approval"):
+            return None
+        kept = Kept.of(run.policy, run.route, run.said, "gate")
+        return await self.desk.keep(run.id, run.opening, "weak" if weak else "approval", kept, Words.of(got.answer))
+
+    async def _released(self, run: Run, held: Held, client: Receiver) -> None:
+        """What a person releases while the client is kept waiting. Raises Waiting where that takes longer."""
+        opening, words = await self.desk.waited(held)
+        made = openai_reply.completion(run.id, opening.model, words.text, words.tool_calls, words.tokens)
+        usage, stream = run.request.include_usage, run.request.stream
+        data = openai_reply.as_stream(made, usage=usage) if stream else msgspec.json.encode(made)
+        await client.finish(data, {"laneway-decision": run.id, "laneway-review": "released"}, stream=stream)
+
     async def _record(
-        self, run: Run, status: Status, lane: str | None, verdict: Verdict | None, code: str = ""
-    ) -> None:
+        self, run: Run, status: Status, lane: str | None, verdict: Verdict | None, code: str = "",
+        held: Held | None = None,
+    ) -> None:  # fmt: skip
         if run.ended:
             return
         run.ended = True
+        if held is not None:
+            status, code = "held", code or f"held_for_{held.review.cause}"
         self._notice(run)
         self.traffic.ended[status] += 1
         if status == "answered" and lane is not None:
             self.active.standing.heard.gave(run.signals.workload, lane)
         outcome = _outcome(run, status, lane, verdict, code)
         # Handed over before anything is waited for: a client that goes away now must not leave it half way to the log.
-        await self.log.append(outcome, *self._shut(run), otherwise=_instead(run, outcome))
+        entries = (outcome, *self._shut(run), *((held.review,) if held else ()))
+        try:
+            await self.log.append(*entries, otherwise=_instead(run, outcome))
+        except LogError:
+            if held is not None:
+                await self.desk.drop(run.id)
+            raise
+        if held is not None:
+            self.desk.put(held, run.opening, lane)
 
     def _notice(self, run: Run) -> None:
         """Say so, once, where a lane answers as another model than before; one that is itself again is forgotten."""
@@ -205,24 +256,51 @@ class Gateway:
 
         await asyncio.to_thread(listen)
 
-    async def _turned_away(self, opening: Opening, decision: Hold | Refuse, started: float) -> Stopped:
+    def _may_go(self, opening: Opening) -> list[str]:
+        """The lanes to which a reviewer may send a request."""
+        policy, _, closed, _ = self.active
+        facts = msgspec.structs.replace(opening.facts, today=self.today(), closed=dict(closed), reviewers=True)
+        pins = {lane: msgspec.structs.replace(opening.ask, pin=lane) for lane in policy.lanes}
+        return [lane for lane, ask in pins.items() if isinstance(decide(policy, ask, opening.signals, facts), Route)]
+
+    async def _send_on(self, onward: Onward) -> None:
+        """Serve a request that a reviewer sends; whoever asked first fetches what comes of it."""
+        try:
+            await self.chat(onward.body, onward.headers, Nobody(), onward)
+        except Waiting:
+            pass
+        except LanewayError as error:
+            _log.warning("decision %s, which a reviewer sent on from %s: %s", onward.id, onward.source, error)
+
+    async def _turned_away(
+        self, id: str, opening: Opening, decision: Hold | Refuse, started: float, said: tuple[bytes, Mapping[str, str]]
+    ) -> LanewayError:
         """Record a Hold or a Refuse, before any lane was called."""
-        id, held = _new_id(self.log.now()), isinstance(decision, Hold)
+        held = isinstance(decision, Hold)
         code = decision.reasons[0].code.replace("-", "_")
         took = round((time.monotonic() - started) * 1000, 3)
         status: Status = "held" if held else "refused"
-        await self.log.append(Outcome(id=id, status=status, code=code, opening=opening, total_ms=took))
+        outcome, item = Outcome(id=id, status=status, code=code, opening=opening, total_ms=took), None
+        if held and self.desk.able:
+            item = await self.desk.keep(id, opening, "hold", Kept.of(self.active.policy, decision, said), None)
+        await self.log.append(outcome, *((item.review,) if item else ()))
         self.traffic.ended[status] += 1
+        if item is not None:
+            return self.desk.put(item, opening, None).waiting(item.ticket)
         return Stopped(403, code, told(decision, opening, id), decision=id, rule=decision.reasons[0].rule,
                        says=decision.reasons[0].says, rejected=rejected(decision))  # fmt: skip
 
-    async def _failed(self, run: Run, error: LaneError) -> Stopped:
+    async def _failed(self, run: Run, error: LaneError) -> LanewayError:
         """No lane answered."""
         ours = no_outage(error)
         if ours is not None:
             return await self._ended(run, "failed", ours)
-        held = run.route.on_failure == "hold"
-        return await self._ended(run, "held" if held else "refused", unanswered(run, error))
+        stopped = unanswered(run, error)
+        if run.route.on_failure != "hold" or not self.desk.able:
+            return await self._ended(run, "held" if run.route.on_failure == "hold" else "refused", stopped)
+        item = await self.desk.keep(run.id, run.opening, "failure", Kept.of(run.policy, run.route, run.said), None)
+        await self._record(run, "held", None, None, stopped.code, held=item)
+        return self.desk.items[run.id].waiting(item.ticket)
 
     async def _ended(self, run: Run, status: Status, stopped: Stopped) -> Stopped:
         await self._record(run, status, None, None, stopped.code)
@@ -281,6 +359,9 @@ async def _kept_alive(run: Run) -> AsyncIterator[None]:
                 await run.client.begin({"laneway-decision": run.id}, stream=True)
             await run.client.write(b": laneway is waiting for the gate\n\n")
 
+    if not run.request.stream or run.route.release != "now":  # what a person releases may take another status
+        yield
+        return
     task = asyncio.create_task(comment())
     try:
         yield

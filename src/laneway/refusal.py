@@ -72,7 +72,7 @@ def told(decision: Hold | Refuse, opening: Opening, id: str) -> str:
     asked = f"{opening.signals.sensitivity}, {opening.signals.difficulty} request for `{opening.model}`"
     says = f' "{first.says}"' if first.says else ""
     if first.code == "approval-required":
-        then = "Ask a reviewer; this Laneway has no review queue yet, so nothing was sent to any lane."
+        then = "No reviewer is named (`laneway reviewers add NAME`), so nobody could release it, and no lane was asked."
     elif isinstance(decision, Hold):
         then = "A person must act before any lane is called."
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -15,7 +16,7 @@ from laneway.request import Request
 from laneway.signals import Signals
 from laneway.traffic import Traffic
 
-__all__ = ["Client", "Got", "Run"]
+__all__ = ["Client", "Got", "Nobody", "Run"]
 
 _SAYS: dict[Why, str] = {"escalation": "weak", "hedge": "hedge"}  # The reason's code, by why a lane was called.
 
@@ -34,6 +35,21 @@ class Client(Protocol):
         """Send part of a stream's body."""
 
 
+class Nobody:
+    """Who is there when a request is sent that no client waits for: what is said to it is gone."""
+
+    started = False
+
+    async def begin(self, headers: dict[str, str], *, stream: bool) -> None:
+        """Nothing to begin."""
+
+    async def write(self, data: bytes) -> None:
+        """Nobody to write to."""
+
+    async def finish(self, data: bytes, headers: dict[str, str], *, stream: bool) -> None:
+        """Nothing to end."""
+
+
 class Got(NamedTuple):
     """An answer: `parts` are what is left to send; the rest is with the client already if `released`."""
 
@@ -48,7 +64,7 @@ class Got(NamedTuple):
 class Run:
     """One request on its way. Times are seconds of the monotonic clock; `intents` are those on disk.
 
-    `kept`: the answer's text is wanted once the client has it.
+    `kept`: the answer's text is wanted once the client has it. `said` is the client's body and headers as they came.
     """
 
     id: str
@@ -68,6 +84,7 @@ class Run:
     ended: bool = False
     live: bool = False
     kept: bool = False
+    said: tuple[bytes, Mapping[str, str]] = (b"", {})
 
     @property
     def failed(self) -> list[str]:

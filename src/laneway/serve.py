@@ -23,7 +23,7 @@ from laneway.answer import Answer
 from laneway.aside import aside
 from laneway.decide import DEFAULT_OUTPUT, affordable
 from laneway.egress import guard
-from laneway.errors import LaneError
+from laneway.errors import GuardError, LaneError
 from laneway.gate import can_change
 from laneway.lane import Lane
 from laneway.providers import Provider
@@ -329,6 +329,8 @@ class _Call:
         return self.lane.cost(self.signals.tokens, self.cap or self.request.max_output or DEFAULT_OUTPUT)
 
     async def _release(self, kept: list[bytes]) -> None:
+        if self.run.route.release != "now":
+            raise GuardError("nothing of an answer that a person must release may be passed on")
         if not self.run.client.started:
             await self.run.client.begin(self.run.headers(self.lane.name, self.why), stream=True)
         data = b"".join(kept)

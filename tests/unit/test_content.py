@@ -75,12 +75,15 @@ def test_nobody_is_the_subject_of_what_names_none(kept: Content) -> None:
 
 
 def test_a_review_is_erased_but_for_what_was_released(kept: Content) -> None:
-    """Captured content of the same decision stays, and so does the part that is named."""
-    for part in ("request", "answer", "released"):
+    """Captured content of the same decision stays, and so do comments and the part that is named."""
+    for part in ("request", "answer", "released", "comment"):
         kept.put("d1", part, b"x", why="review", until=LATER)
     kept.put("d1", "answer", b"y", why="capture", until=LATER)
     assert kept.erase("d1", but="released") == 2
-    assert [(p.part, p.why) for p in kept.pieces()] == [("answer", "capture"), ("released", "review")]
+    left = [("answer", "capture"), ("comment", "review")]
+    assert [(p.part, p.why) for p in kept.pieces()] == [*left, ("released", "review")]
+    kept.erase("d1")
+    assert [(p.part, p.why) for p in kept.pieces()] == left
 
 
 def test_what_is_past_its_time_goes(kept: Content) -> None:

@@ -12,19 +12,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from urllib.parse import parse_qs
 
 import msgspec
 
 from laneway.addresses import is_loopback
-from laneway.errors import LogError, RequestError, shown
+from laneway.errors import ContentError, LogError, RequestError, shown
 from laneway.feedback import put
 from laneway.gateway import Gateway
 from laneway.refusal import Stopped
-from laneway.server import words
+from laneway.review.item import Waiting
+from laneway.server import reviews, words
 from laneway.server.http import MAX_BODY, Exchange, Gone, TooLong
 from laneway.server.status import lanes, metrics
 from laneway.store import Signing
-from laneway.wire import openai
+from laneway.wire import openai, openai_reply
 
 __all__ = ["MAX_BODY", "MOST_REQUESTS", "STALL", "Api"]
 
@@ -39,10 +41,11 @@ _JSON = {"content-type": "application/json"}
 _log = logging.getLogger("laneway")
 _CHAT = "/v1/chat/completions"
 _FEEDBACK = "/v1/feedback"
+_REVIEWS = "/v1/reviews/"
 _GET = ("/v1/models", "/health", "/ready", "/lanes", "/metrics")
-_KINDS = {400: "invalid_request_error", 403: "permission_error", 404: "invalid_request_error",
-          405: "invalid_request_error", 408: "invalid_request_error", 409: "invalid_request_error",
-          413: "invalid_request_error", 415: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"} | dict.fromkeys(
+    (400, 404, 405, 408, 409, 410, 413, 415), "invalid_request_error"
+)
 
 
 class _Reply:
@@ -104,6 +107,11 @@ class Api:
             await _refuse(exchange, error.status, error.code, str(error), error.param, {})
         except Stopped as error:
             await _refuse(exchange, error.status, error.code, str(error), None, error.details)
+        except Waiting as waiting:
+            await _wait(exchange, waiting)
+        except ContentError as error:
+            _log.error("kept content failed: %s", error)
+            await _refuse(exchange, 503, "content_unavailable", f"{error}", None, {})
         except LogError as error:
             _log.error("the log failed: %s", error)
             message = (
@@ -128,14 +136,35 @@ class Api:
                 self.in_flight -= 1
         elif path == "/metrics" and method == b"GET":
             exchange.whole(200, {"content-type": "text/plain; version=0.0.4"}, self._metrics().encode())
+        elif path.startswith(_REVIEWS) and method == b"GET" and query:
+            await self._review(exchange, path.removeprefix(_REVIEWS), query)
+        elif f"{path}/".startswith(_REVIEWS) and method in (b"GET", b"POST"):
+            await self._desk(exchange, headers, path.removeprefix(_REVIEWS[:-1]).removeprefix("/"), query)
         elif path in _GET and method == b"GET":
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
             exchange.whole(status, _JSON, msgspec.json.encode(body))
         elif path in (_CHAT, _FEEDBACK, *_GET):
             raise RequestError(405, "method_not_allowed", f"{path} does not take this method")
         else:
-            known = f"{_CHAT}, {_FEEDBACK}, {', '.join(_GET[:-1])} and {_GET[-1]}"
+            known = f"{_CHAT}, {_FEEDBACK}, {_REVIEWS}ID, {', '.join(_GET[:-1])} and {_GET[-1]}"
             raise RequestError(404, "unknown_path", f"no such path; this server has {known}")
+
+    async def _review(self, exchange: Exchange, id: str, query: str) -> None:
+        """The answer that a person released, to whoever holds its ticket."""
+        (ticket,) = parse_qs(query).get("ticket", [""])[:1]
+        opening, words = await self.gateway.desk.fetch(id, ticket)
+        made = openai_reply.completion(id, opening.model, words.text, words.tool_calls, words.tokens)
+        headers = _JSON | {"laneway-decision": id, "laneway-review": "released", "cache-control": "no-store"}
+        exchange.whole(200, headers, msgspec.json.encode(made))
+
+    async def _desk(self, exchange: Exchange, headers: dict[str, str], id: str, query: str) -> None:
+        """What waits, to people who may review or audit; and what they do with it."""
+        by, gateway = reviews.who(self.gateway, headers), self.gateway
+        if exchange.method == b"POST":
+            made = await reviews.act(gateway, by, id, await _posted(exchange, headers, query, reviews.MAX_BODY))
+        else:
+            made = await reviews.item(gateway, by, id) if id else reviews.items(gateway, by)
+        exchange.whole(200, _JSON | {"cache-control": "no-store"}, msgspec.json.encode(made))
 
     def _admit(self) -> None:
         """Turn a request away before anything of it is read, where it is one too many."""
@@ -259,6 +288,21 @@ async def _body(exchange: Exchange, headers: dict[str, str], most: int) -> bytes
         message = "the client went away before its request was complete"
         raise RequestError(400, "disconnected", message) from None
     return body
+
+
+async def _wait(exchange: Exchange, waiting: Waiting) -> None:
+    """Say that a person has the answer, and where to ask for it."""
+    poll = f"{_REVIEWS}{waiting.id}?ticket={waiting.ticket}"
+    told = {"object": "laneway.review", "review": waiting.id, "status": "pending", "poll": poll,
+            "until": waiting.until.isoformat(timespec="seconds")}  # fmt: skip
+    if exchange.started:
+        message = f"A person must release this answer; ask for it at {poll}"
+        event = openai.error_event("review_pending", message, kind="permission_error", param=None, details=told)
+        await _Reply(exchange).finish(event, {}, stream=True)
+        return
+    headers = {"laneway-decision": waiting.id, "laneway-review": "pending", "location": poll,
+               "retry-after": str(waiting.retry_after), "cache-control": "no-store"}  # fmt: skip
+    exchange.whole(202, _JSON | headers, msgspec.json.encode(told))
 
 
 async def _refuse(

@@ -20,6 +20,8 @@ from laneway.errors import UsageError, shown
 from laneway.gateway import Gateway
 from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
+from laneway.review.desk import Desk
+from laneway.review.people import FILE, People
 from laneway.server.activation import activate, watch
 from laneway.server.api import MOST_REQUESTS, Api
 from laneway.server.http import Connection
@@ -78,12 +80,17 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
     log = await asyncio.to_thread(Log.open, log_path)
     provider: HttpProvider | None = None
     watching: asyncio.Task[None] | None = None
+    reviewing: asyncio.Task[None] | None = None
+    desk: Desk | None = None
     try:
         if signing is not None:
             await asyncio.to_thread(signing.start, options.seconds)
         provider = HttpProvider(policy.lanes, os.environ, policy.networks)
-        gateway = Gateway(log, await activate(policy, log, provider))
+        desk = Desk(log, People(Path(policy.file).parent / FILE))
+        await asyncio.to_thread(desk.recall)
+        gateway = Gateway(log, await activate(policy, log, provider), desk=desk)
         await asyncio.to_thread(gateway.shadows.recall)
+        reviewing = asyncio.create_task(desk.run())
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
         with listen(options.host, options.port) as listener:
             server = Server(Api(gateway, options.most, signing), options.grace)
@@ -93,10 +100,13 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
             await server.serve(listener)
             await gateway.shadows.ended(_LAST_WORDS)
     finally:
-        if watching is not None:
-            watching.cancel()
+        for task in (watching, reviewing):
+            if task is not None:
+                task.cancel()
         if provider is not None:
             await provider.close()
+        if desk is not None and desk.content is not None:
+            await asyncio.to_thread(desk.content.close)
         await asyncio.to_thread(log.close)
         if signing is not None:  # behind the last record
             await asyncio.to_thread(signing.close)
@@ -116,6 +126,7 @@ class Server:
         """Take no more requests, and end once those in flight have; asked again, end now."""
         self._end = 0.0 if self.api.stopping else time.monotonic() + self.grace
         self.api.gateway.shadows.stop()
+        self.api.gateway.desk.stop()
         self.api.stopping = True
         self._told.set()
 

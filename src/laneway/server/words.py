@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
 from laneway.errors import RequestError
 from laneway.feedback import ANONYMOUS, worded
-from laneway.record import Feedback, Source
+from laneway.record import Feedback
 from laneway.wire import openai
 
 __all__ = ["MAX_BODY", "USER", "read"]
@@ -25,7 +26,7 @@ class _Body(msgspec.Struct):
     accepted: bool
     reason: str = ""
     user: str | None = None
-    source: Source = "user"
+    source: Literal["user", "operator"] = "user"
 
 
 def read(body: bytes, headers: Mapping[str, str]) -> Feedback:

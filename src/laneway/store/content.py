@@ -117,9 +117,14 @@ class Content:
             rows = db.execute(SQL["pieces"], {"why": why}).fetchall()
         return [Piece(*row) for row in rows]
 
-    def erase(self, decision: str, *, but: Part | None = None) -> int:
-        """Erase what is kept of a decision for its review, except one part; how many pieces that were."""
-        return self._erased("erase_decision", decision=decision, but=but)
+    def shorten(self, decision: str, part: Part, until: int) -> None:
+        """Keep the part no longer than until then."""
+        with self._transaction() as db:
+            db.execute(SQL["shorten"], {"decision": decision, "part": part, "until": until})
+
+    def erase(self, decision: str, *, but: Part = "comment") -> int:
+        """Erase what is kept of a decision for its review, except comments and one part; how many pieces that were."""
+        return self._erased("erase_review", decision=decision, but=but)
 
     def erase_subject(self, subject: str) -> int:
         """Erase what is kept about a subject (its salted hash); how many pieces that were."""

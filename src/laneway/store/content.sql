@@ -34,8 +34,11 @@ SELECT version, sealed FROM piece WHERE decision = :decision AND part = :part OR
 -- name: pieces
 SELECT decision, part, version, why, until FROM piece WHERE :why IS NULL OR why = :why ORDER BY decision, part, version;
 
--- name: erase_decision
-DELETE FROM piece WHERE decision = :decision AND why = 'review' AND part IS NOT :but;
+-- name: erase_review
+DELETE FROM piece WHERE decision = :decision AND why = 'review' AND part NOT IN ('comment', :but);
+
+-- name: shorten
+UPDATE piece SET until = min(until, :until) WHERE decision = :decision AND part = :part;
 
 -- name: erase_subject
 DELETE FROM piece WHERE subject = :subject AND subject <> '';

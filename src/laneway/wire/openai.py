@@ -26,7 +26,18 @@ __all__ = [
 _DEEPEST = 64
 _LONGEST_LABEL = 100
 _PREFIX = "laneway-"
-_LABELS = ("sensitivity", "workload", "latency", "ceiling", "stakes", "team", "region", "language", "fact-<name>")
+_LABELS = (
+    "sensitivity",
+    "workload",
+    "latency",
+    "ceiling",
+    "stakes",
+    "team",
+    "region",
+    "language",
+    "user",
+    "fact-<name>",
+)
 _FACT = "fact-"
 
 T = TypeVar("T")

@@ -1,0 +1,213 @@
+"""acts: what a reviewer may do with an item, as values: the words, the act, and whether the item takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from laneway.answer import Answer
+from laneway.decision import Decision
+from laneway.errors import RequestError, did_you_mean, shown
+from laneway.policy import Policy
+from laneway.policy import Review as Rule
+from laneway.record import Action, Opening, Resolution, Review
+from laneway.request import strings
+
+__all__ = ["Act", "Kept", "Waits", "Words", "checked", "current", "final", "signed"]
+
+_LONGEST = 2**20
+_CARRIED = ("laneway-user", "laneway-subject")
+
+
+class Words(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an answer says: its text, the tools that it calls (name, arguments), and what it used (tokens)."""
+
+    text: str = ""
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    tokens: tuple[int, int] = (0, 0)
+    extract: str = ""
+    """The class for which an extract was written."""
+
+    @classmethod
+    def of(cls, answer: Answer) -> Words:
+        """What a lane's answer says."""
+        return cls(answer.text, answer.tool_calls, (answer.tokens_in or 0, answer.tokens_out or 0))
+
+    def encoded(self) -> bytes:
+        """As it is kept, and hashed."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Words:
+        """As it was kept."""
+        return msgspec.json.decode(data, type=cls)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a client asked: its body and its labels, and by which rule it waits."""
+
+    body: bytes
+    headers: dict[str, str]
+    rule: Rule = Rule(id="gate")
+
+    @classmethod
+    def of(cls, policy: Policy, decision: Decision, said: tuple[bytes, Mapping[str, str]], rule: str = "") -> Kept:
+        """What is kept of a request, and by which rule: the one that asks for approval, else what holds it."""
+        body, headers = said
+        asks = next((r.rule for r in decision.reasons if r.code == "approval-required"), "")
+        approval = next((each for each in policy.reviews if each.id == asks), None)
+        labels = {name: value for name, value in headers.items() if name.startswith("laneway-")}
+        return cls(body, labels, approval or Rule(id=rule or decision.reasons[0].rule))
+
+    def encoded(self) -> bytes:
+        """As it is kept."""
+        return msgspec.json.encode({"body": self.body, "headers": self.headers})
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Kept:
+        """As it was kept."""
+        raw = msgspec.json.decode(data, type=_Asked)
+        return cls(raw.body, raw.headers)
+
+    def messages(self) -> list[tuple[str, str]]:
+        """(role, text) of each message, as a person reads it."""
+        try:
+            body = msgspec.json.decode(self.body, type=_Body)
+        except msgspec.MsgspecError:
+            return []
+        return [(str(message.get("role", "")), _text(message)) for message in body.messages]
+
+    def onward(self, act: Act, opening: Opening) -> tuple[bytes, dict[str, str]]:
+        """The request that an act sends on: the same to another lane, or an extract with a lower label."""
+        carried = {name: value for name, value in self.headers.items() if name in _CARRIED}
+        if act.action == "reclassify":
+            said = {"model": "auto", "messages": [{"role": "user", "content": act.text}]}
+            labels = {"laneway-sensitivity": act.to, "laneway-latency": opening.signals.latency}
+            return msgspec.json.encode(said), carried | labels
+        body: dict[str, object] = msgspec.json.decode(self.body)
+        body |= {"model": f"lane/{act.lane}", "stream": False}
+        body.pop("stream_options", None)
+        floor = {"laneway-sensitivity": opening.signals.sensitivity}
+        work = {"laneway-workload": opening.signals.workload} if opening.signals.workload else {}
+        metadata = body.get("metadata")
+        if isinstance(metadata, Mapping):  # the labels there would be given twice
+            body["metadata"] = {k: v for k, v in metadata.items() if k not in (*floor, *work)}
+        return msgspec.json.encode(body), self.headers | floor | work
+
+
+class _Asked(msgspec.Struct):
+    body: bytes
+    headers: dict[str, str]
+
+
+class _Body(msgspec.Struct):
+    messages: list[dict[str, object]]
+
+
+class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a reviewer does: with `text` in the answer's place, or to `lane`, or as an extract of class `to`.
+
+    `seen` is the hash of the words that they had before them; `seconds` for how long.
+    """
+
+    action: Action
+    comment: str = ""
+    text: str = ""
+    lane: str = ""
+    to: str = ""
+    seen: str = ""
+    seconds: float | None = None
+
+
+class Waits(Protocol):
+    """As much of an item as decides what may be done with it."""
+
+    @property
+    def review(self) -> Review:
+        """What was opened."""
+
+    @property
+    def opening(self) -> Opening:
+        """What was asked, and decided."""
+
+
+def current(answer: Words | None, edits: Sequence[Words]) -> Words | None:
+    """The words that are up for approval: the newest edit, or the answer."""
+    return edits[-1] if edits else answer
+
+
+def final(resolutions: Iterable[Resolution]) -> Resolution | None:
+    """The one that closed the item."""
+    return next((each for each in resolutions if each.final), None)
+
+
+def signed(before: Iterable[Resolution], action: Action, content: str, by: str) -> int:
+    """How many people stand behind the same words, `by` among them."""
+    kinds = ("reclassify",) if action == "reclassify" else ("approve", "edit")
+    return len({by, *(each.by for each in before if each.content == content and each.action in kinds)})
+
+
+def checked(
+    act: Act, item: Waits, words: Words | None, kept: Kept, lanes: Sequence[str], classes: tuple[str, ...]
+) -> Words | None:
+    """The words that the act is about. Raises RequestError where the item does not take it.
+
+    `words` are up for approval, `lanes` are where the request may be sent, `classes` from public to strictest.
+    """
+    if act.action in item.review.comment and not act.comment.strip():
+        raise RequestError(400, "comment_needed", f"the policy wants a comment to {act.action} this", "comment")
+    if max(len(act.comment), len(act.text)) > _LONGEST:
+        raise RequestError(400, "too_long", f"a comment or a text has at most {_LONGEST} characters")
+    if act.action in ("approve", "edit"):
+        return _approved(act, words)
+    if act.action == "send":
+        if act.lane not in lanes:
+            hint = did_you_mean(act.lane, lanes) or f"; it may go to {', '.join(lanes) or 'none'}"
+            raise RequestError(400, "lane_not_allowed", f"`{shown(act.lane)}` may not have this request{hint}", "lane")
+        return None
+    if act.action == "reclassify":
+        return _extract(act, item, kept, classes)
+    if act.action == "expire":
+        raise RequestError(400, "unknown_action", "only time lets an item expire", "action")
+    return None
+
+
+def _approved(act: Act, words: Words | None) -> Words:
+    if words is None:
+        raise RequestError(400, "nothing_to_approve", "no lane has answered: send it to a lane, or reject it", "action")
+    if act.action == "approve":
+        return words
+    if not act.text.strip():
+        raise RequestError(400, "nothing_written", "an edit is the whole answer as it is to be released", "text")
+    return Words(act.text, words.tool_calls, words.tokens)
+
+
+def _extract(act: Act, item: Waits, kept: Kept, classes: tuple[str, ...]) -> Words:
+    was = item.opening.signals.sensitivity
+    lower = classes[: classes.index(was)] if was in classes else ()
+    if act.to not in lower:
+        known = f"; it may be {', '.join(lower)}" if lower else ""
+        raise RequestError(400, "class_not_lower", f"`{shown(act.to)}` is no lower class than {was}{known}", "to")
+    if not act.text.strip():
+        raise RequestError(400, "nothing_written", "an extract is what may be told of the request", "text")
+    told = _plain(act.text)
+    for role, text in kept.messages():
+        if role == "user" and _plain(text) and _plain(text) in told:
+            raise RequestError(400, "original_text", "that holds the original whole, which is never released under "
+                               "a lower label: write what may be told of it", "text")  # fmt: skip
+    return Words(act.text, extract=act.to)
+
+
+def _plain(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def _text(message: Mapping[str, object]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    rest = {key: value for key, value in message.items() if key != "role"}
+    parts = [text for place, text in strings(rest) if place.endswith(".text")]
+    return "\n".join(parts) if parts else msgspec.json.encode(rest).decode()

@@ -1,0 +1,99 @@
+"""reviews: the desk over HTTP: what waits, one item with its words, and what a reviewer does with it.
+
+`GET /v1/reviews`, `GET /v1/reviews/ID` and `POST /v1/reviews/ID`, with a reviewer's token as `Authorization: Bearer`. A
+caller who fetches an answer has a ticket instead: see `api`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+import msgspec
+
+from laneway.errors import RequestError, ReviewersError
+from laneway.gateway import Gateway
+from laneway.record import Resolution
+from laneway.review.acts import Act, Words
+from laneway.review.item import Item
+from laneway.review.people import Person
+
+__all__ = ["MAX_BODY", "act", "item", "items", "who"]
+
+MAX_BODY = 4 * 1024 * 1024
+"""The longest body in bytes."""
+
+_act = msgspec.json.Decoder(Act)
+
+
+def who(gateway: Gateway, headers: Mapping[str, str]) -> Person:
+    """The person whose token the request has. Raises RequestError."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    try:
+        people = gateway.desk.people
+        person = people.by_token(token.strip()) if people is not None and scheme.lower() == "bearer" else None
+    except ReviewersError as error:
+        raise RequestError(503, "reviewers_unusable", f"{error}") from None
+    if person is None:
+        message = "this needs a reviewer's token, as `Authorization: Bearer`; `laneway reviewers add NAME` makes one"
+        raise RequestError(401, "no_reviewer", message)
+    return person
+
+
+def items(gateway: Gateway, by: Person) -> dict[str, object]:
+    """All that waits, oldest first, without its words."""
+    return {"object": "list", "data": [_brief(gateway, each, by) for each in gateway.desk.items.values()]}
+
+
+async def item(gateway: Gateway, by: Person, id: str) -> dict[str, object]:
+    """One item; with its words, and what may be done with it, for those who may decide. Raises RequestError."""
+    desk = gateway.desk
+    if by.role != "review":
+        return _brief(gateway, desk.item(id), by)
+    found, kept, answer, edits, comments = await desk.view(id)
+    words = edits[-1] if edits else answer
+    classes, opening = gateway.active.policy.classes, found.opening
+    return _brief(gateway, found, by) | {
+        "request": [{"role": role, "content": text} for role, text in kept.messages()],
+        "answer": None if answer is None else _words(answer),
+        "edits": [_words(edit) for edit in edits],
+        "comments": comments,
+        "seen": "" if words is None else desk.commitment(words),
+        "lanes": desk.allowed(opening),
+        "classes": list(classes[: classes.index(opening.signals.sensitivity)])
+        if opening.signals.sensitivity in classes
+        else [],
+        "reasons": msgspec.to_builtins(opening.decision.reasons),
+    }
+
+
+async def act(gateway: Gateway, by: Person, id: str, body: bytes) -> dict[str, object]:
+    """What `by` does with an item, done. Raises RequestError, LogError, ContentError."""
+    try:
+        wanted = _act.decode(body)
+    except msgspec.MsgspecError as error:
+        raise RequestError(400, "invalid_body", f"the body is not what a reviewer says: {error}") from None
+    made = await gateway.desk.resolve(id, by, wanted, gateway.active.policy.classes)
+    return {"review": made.id, "action": made.action, "by": made.by, "final": made.final, "child": made.child}
+
+
+def _brief(gateway: Gateway, item: Item, by: Person) -> dict[str, object]:
+    review, signals = item.review, item.opening.signals
+    return {
+        "review": review.id, "cause": review.cause, "rule": review.rule, "workload": signals.workload,
+        "sensitivity": signals.sensitivity, "lane": item.lane, "opened": _told(item.at), "until": _told(item.until),
+        "eyes": review.eyes, "comment": list(review.comment), "asker": "known" if review.asker else "unknown",
+        "own": gateway.desk.own(item, by), "history": [_step(each) for each in item.resolutions],
+    }  # fmt: skip
+
+
+def _step(made: Resolution) -> dict[str, object]:
+    return {"action": made.action, "by": made.by, "final": made.final, "content": made.content}
+
+
+def _words(words: Words) -> dict[str, object]:
+    return {"text": words.text, "tool_calls": [{"name": n, "arguments": a} for n, a in words.tool_calls]}
+
+
+def _told(at: datetime.datetime) -> str:
+    return at.isoformat(timespec="seconds")

@@ -1,0 +1,375 @@
+"""Human review over real sockets: held, seen, decided by people, and fetched by whoever asked, or never released."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import openai
+import pytest
+from openai.types.chat import ChatCompletion
+from tests.harness import Answered, Bench, bench, run
+
+from laneway.record import Feedback
+from laneway.review.people import FILE, People
+from laneway.store import Content, Reader
+
+FLAGS = "Clause 9 lets either side leave within a day. Which risks are there?"
+ASKED = {"laneway-workload": "flags"}
+SINCE = datetime.date(2026, 11, 1)
+
+
+class Desk(NamedTuple):
+    """A bench, and the tokens of its people."""
+
+    bench: Bench
+    tokens: dict[str, str]
+
+    async def call(self, method: str, path: str, who: str | None = "Anna", **body: object) -> Answered:
+        """One call of a reviewer's."""
+        headers = {} if who is None else {"authorization": f"Bearer {self.tokens[who]}"}
+        data = msgspec.json.encode(body) if body else None
+        if data:
+            headers["content-type"] = "application/json"
+        async with self.bench.session.request(method, f"{self.bench.url}{path}", data=data, headers=headers) as reply:
+            return Answered(reply.status, {k.lower(): v for k, v in reply.headers.items()}, await reply.read())
+
+    async def held(self, text: str = FLAGS, headers: dict[str, str] | None = None, **body: object) -> Any:
+        """A request that is held, and what its caller was told."""
+        got = await self.bench.ask(text, ASKED | (headers or {}), **body)
+        assert got.status == 202, got.body
+        return got.json
+
+    async def seen(self, id: str, who: str = "Anna") -> Any:
+        """An item as a reviewer sees it."""
+        got = await self.call("GET", f"/reviews/{id}", who)
+        assert got.status == 200, got.body
+        return got.json
+
+    async def act(self, id: str, action: str, who: str = "Anna", **more: object) -> Answered:
+        """What somebody does with an item that they have just seen."""
+        if action in ("approve", "edit") and "seen" not in more:
+            more["seen"] = (await self.seen(id, who))["seen"]
+        return await self.call("POST", f"/reviews/{id}", who, action=action, **more)
+
+    async def poll(self, told: Any) -> Answered:
+        """What the caller gets where it was told to ask."""
+        return await self.call("GET", told["poll"].removeprefix("/v1"), None)
+
+
+@asynccontextmanager
+async def desk(folder: Path, *, callers: tuple[str, ...] = (), **changes: str) -> AsyncIterator[Desk]:
+    """A bench with two reviewers and an auditor."""
+    people = People(folder / FILE)
+    tokens = {name: people.add(name, "review", (*callers,) if name == "Anna" else (), SINCE) for name in ("Anna", "Bo")}
+    tokens["Cleo"] = people.add("Cleo", "audit", (), SINCE)
+    async with bench(folder, **changes) as made:
+        yield Desk(made, tokens)
+
+
+def files(folder: Path) -> bytes:
+    """All that is on disk of what was kept, and of the log."""
+    return b"".join(path.read_bytes() for path in folder.glob("laneway.*") if path.is_file())
+
+
+def test_an_answer_is_kept_back_until_it_is_approved_and_fetched_by_an_openai_client(tmp_path: Path) -> None:
+    """The caller gets 202 and a ticket, a reviewer sees question and answer, and an unmodified client polls it."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            assert told["status"] == "pending"
+            assert (await it.poll(told)).status == 202
+            item = await it.seen(told["review"])
+            assert [m["content"] for m in item["request"]] == [FLAGS]
+            assert item["answer"]["text"] == "from home"
+            assert (item["cause"], item["rule"], item["lane"]) == ("approval", "reviews[0]", "home")
+            assert b"Clause 9" not in files(tmp_path)
+            done = await it.act(told["review"], "approve")
+            assert done.json["final"] is True
+            client = openai.AsyncOpenAI(base_url=it.bench.url, api_key="any")
+            got = await client.get(told["poll"].removeprefix("/v1"), cast_to=ChatCompletion)
+            await client.close()
+            assert got.choices[0].message.content == "from home"
+            story = it.bench.story(told["review"])
+            assert story.outcome is not None
+            assert (story.outcome.entry.status, story.outcome.entry.code) == ("held", "held_for_approval")
+            assert [r.entry.action for r in story.resolutions] == ["approve"]
+            assert it.bench.verified()
+
+    run(test)
+
+
+def test_an_edit_is_what_is_released_and_counts_against_the_lane(tmp_path: Path) -> None:
+    """The caller gets the reviewer's words; the record holds their hash, and that the answer was not good enough."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            await it.act(told["review"], "edit", text="There is one risk: the notice of a day.", comment="clearer")
+            got = await it.poll(told)
+            assert got.json["choices"][0]["message"]["content"] == "There is one risk: the notice of a day."
+            (word,) = it.bench.story(told["review"]).feedback
+            assert word.entry == Feedback(
+                id=told["review"], accepted=False, by="Anna", source="reviewer", reason="edit"
+            )
+
+    run(test)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_caller_may_wait_and_gets_the_answer_on_its_own_connection(tmp_path: Path, stream: bool) -> None:
+    """With `wait` the answer comes at once when it is approved in time, whole or as a stream."""
+
+    async def test() -> None:
+        async with desk(tmp_path, review_more=", wait: 20s") as it:
+            asked = asyncio.create_task(it.bench.ask(FLAGS, ASKED, stream=stream))
+            while not it.bench.gateway.desk.items:
+                await asyncio.sleep(0.01)
+            (id,) = it.bench.gateway.desk.items
+            await it.act(id, "approve")
+            got = await asked
+            assert got.status == 200
+            assert b"from home" in got.body
+            assert got.headers["laneway-review"] == "released"
+            assert got.headers["content-type"].startswith("text/event-stream" if stream else "application/json")
+
+    run(test)
+
+
+def test_what_is_rejected_is_never_released_and_its_words_are_gone(tmp_path: Path) -> None:
+    """The caller is told; neither question nor answer is on any disk, encrypted or not."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            content = it.bench.gateway.desk.content
+            assert content is not None
+            assert (await it.act(told["review"], "reject")).error["code"] == "comment_needed"
+            await it.act(told["review"], "reject", comment="It misses the cap.")
+            got = await it.poll(told)
+            assert (got.status, got.error["code"]) == (403, "review_rejected")
+            assert [piece.part for piece in content.pieces()] == ["comment"]
+            again = await it.act(told["review"], "approve", seen="x")
+            assert (again.status, again.error["code"]) == (409, "review_closed")
+            assert "Anna: reject" in again.error["message"]
+
+    run(test)
+
+
+def test_time_ends_an_item_and_nothing_is_released(tmp_path: Path) -> None:
+    """After `within` an approval comes too late, whether or not the sweep was there first."""
+
+    async def test() -> None:
+        async with desk(tmp_path, review_more=", within: 60s") as it:
+            told, other = await it.held(), await it.held()
+            seen = (await it.seen(told["review"]))["seen"]
+            log = it.bench.gateway.log
+            real = log.now
+            log.now = lambda: real() + 61 * 10**9
+            late = await it.act(told["review"], "approve", seen=seen)
+            assert (late.status, late.error["code"]) == (409, "review_expired")
+            got = await it.poll(other)
+            assert (got.status, got.error["code"]) == (403, "review_expired")
+            await it.bench.gateway.desk.sweep()
+            assert it.bench.gateway.desk.items == {}
+            assert [r.entry.action for r in it.bench.story(told["review"]).resolutions] == ["expire"]
+
+    run(test)
+
+
+def test_two_people_must_approve_the_same_words(tmp_path: Path) -> None:
+    """With `eyes: 2` one person is not enough, not even twice; an edit takes away what was approved before it."""
+
+    async def test() -> None:
+        async with desk(tmp_path, review_more=", eyes: 2") as it:
+            told = await it.held()
+            id = told["review"]
+            assert (await it.act(id, "approve")).json["final"] is False
+            assert (await it.act(id, "approve")).json["final"] is False
+            assert (await it.act(id, "edit", "Bo", text="Better words")).json["final"] is False
+            assert (await it.poll(told)).status == 202
+            stale = await it.call("POST", f"/reviews/{id}", "Anna", action="approve", seen="what she saw before")
+            assert (stale.status, stale.error["code"]) == (409, "words_changed")
+            assert (await it.act(id, "approve", "Bo")).json["final"] is False
+            assert (await it.act(id, "approve", "Anna")).json["final"] is True
+            assert (await it.poll(told)).json["choices"][0]["message"]["content"] == "Better words"
+
+    run(test)
+
+
+def test_nobody_reviews_their_own_request(tmp_path: Path) -> None:
+    """Who asked, by any of their names, cannot decide; somebody else can."""
+
+    async def test() -> None:
+        async with desk(tmp_path, callers=("anna@firm.example",)) as it:
+            for name in ("Anna", "ANNA@firm.example"):
+                told = await it.held(headers={"laneway-user": name})
+                own = await it.act(told["review"], "approve")
+                assert (own.status, own.error["code"]) == (403, "own_request")
+                assert (await it.act(told["review"], "approve", "Bo")).json["final"] is True
+
+    run(test)
+
+
+def test_only_a_reviewer_decides_and_only_the_ticket_fetches(tmp_path: Path) -> None:
+    """An auditor sees what waits and no words; a stranger sees nothing; a wrong ticket is an unknown answer."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            path = f"/reviews/{told['review']}"
+            brief = (await it.call("GET", path, "Cleo")).json
+            assert "answer" not in brief
+            assert "request" not in brief
+            refused = await it.call("POST", path, "Cleo", action="approve", seen="x")
+            assert (refused.status, refused.error["code"]) == (403, "wrong_role")
+            assert (await it.call("GET", "/reviews", None)).status == 401
+            assert [each["review"] for each in (await it.call("GET", "/reviews")).json["data"]] == [told["review"]]
+            wrong = await it.call("GET", f"{path}?ticket=guess", None)
+            assert (wrong.status, wrong.error["code"]) == (404, "unknown_review")
+
+    run(test)
+
+
+def test_a_reviewer_sends_it_to_another_lane_and_reviews_that_answer(tmp_path: Path) -> None:
+    """The new request is a decision of its own, linked to its source, and waits for approval again."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            item = await it.seen(told["review"])
+            assert set(item["lanes"]) == {"home", "premium"}
+            bad = await it.act(told["review"], "send", lane="hme")
+            assert (bad.status, bad.error["code"]) == (400, "lane_not_allowed")
+            assert "did you mean `home`" in bad.error["message"]
+            child = (await it.act(told["review"], "send", lane="premium")).json["child"]
+            while child not in it.bench.gateway.desk.items:
+                await asyncio.sleep(0.01)
+            assert (await it.poll(told)).status == 202
+            assert (await it.seen(child))["answer"]["text"] == "from premium"
+            await it.act(child, "approve", "Bo")
+            assert (await it.poll(told)).json["choices"][0]["message"]["content"] == "from premium"
+            assert it.bench.story(child).opening.source == told["review"]
+
+    run(test)
+
+
+def test_an_extract_goes_on_under_a_lower_label_and_the_original_never(tmp_path: Path) -> None:
+    """A restricted request stays at home; the extract that a reviewer wrote is what another lane gets."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held(headers={"laneway-sensitivity": "confidential"})
+            id = told["review"]
+            assert (await it.seen(id))["classes"] == ["public", "internal"]
+            before = len(it.bench.premium.seen)
+            assert before == 0
+            more = {"comment": "harmless", "to": "internal"}
+            whole = await it.act(id, "reclassify", text=f"Please: {FLAGS.upper()}", **more)
+            assert (whole.status, whole.error["code"]) == (400, "original_text")
+            up = await it.act(id, "reclassify", text="A clause", comment="x", to="restricted")
+            assert (up.status, up.error["code"]) == (400, "class_not_lower")
+            text = "Prove step by step that the algorithm for notice periods terminates, and explain the trade-offs."
+            child = (await it.act(id, "reclassify", text=text, **more)).json["child"]
+            got = await it.poll(told)
+            while got.status == 202:
+                await asyncio.sleep(0.01)
+                got = await it.poll(told)
+            assert got.status == 200
+            opening = it.bench.story(child).opening
+            assert (opening.source, opening.signals.sensitivity) == (id, "internal")
+            sent = b"".join(call.raw for call in it.bench.premium.seen + it.bench.home.seen[1:])
+            assert text.encode() in sent
+            assert b"Clause 9" not in b"".join(call.raw for call in it.bench.premium.seen)
+
+    run(test)
+
+
+def test_a_weak_answer_that_the_policy_holds_waits_for_a_person_too(tmp_path: Path) -> None:
+    """`weak: [hold]` opens an item; a person may release it after all."""
+
+    async def test() -> None:
+        async with desk(tmp_path, on_weak="hold") as it:
+            it.bench.home.answer = it.bench.premium.answer = ""
+            got = await it.bench.ask("Hello there")
+            assert got.status == 202
+            item = await it.seen(got.json["review"])
+            assert (item["cause"], item["rule"]) == ("weak", "gate")
+            await it.act(got.json["review"], "edit", text="Good day")
+            assert (await it.poll(got.json)).json["choices"][0]["message"]["content"] == "Good day"
+
+    run(test)
+
+
+def test_without_a_reviewer_nothing_is_called_for_what_needs_approval(tmp_path: Path) -> None:
+    """As nobody could release it, it is held at once, and no lane has it."""
+
+    async def test() -> None:
+        async with bench(tmp_path) as it:
+            got = await it.ask(FLAGS, ASKED)
+            assert (got.status, got.error["code"]) == (403, "approval_required")
+            assert it.home.seen == it.premium.seen == []
+
+    run(test)
+
+
+def test_what_waits_waits_after_a_restart_and_what_was_approved_can_be_fetched(tmp_path: Path) -> None:
+    """The queue is in the log and the words are beside it: a new process has both."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            first, second = await it.held(), await it.held()
+            await it.act(first["review"], "approve")
+        tokens = it.tokens
+        async with bench(tmp_path) as again:
+            it = Desk(again, tokens)
+            assert list(again.gateway.desk.items) == [second["review"]]
+            assert (await it.poll(first)).json["choices"][0]["message"]["content"] == "from home"
+            assert (await it.poll(second)).status == 202
+            await it.act(second["review"], "approve")
+            assert (await it.poll(second)).status == 200
+
+    run(test)
+
+
+def test_words_that_were_changed_on_disk_are_not_released(tmp_path: Path) -> None:
+    """What is released is what was approved: a piece put in its place is found out by the hash on record."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            await it.act(told["review"], "approve")
+            with closing(Content.open(tmp_path / "laneway.db")) as content:
+                content.put(told["review"], "released", b'{"text":"all is well"}', why="review", until=2**62)
+            got = await it.poll(told)
+            assert (got.status, got.error["code"]) == (503, "content_unavailable")
+            assert b"all is well" not in got.body
+
+    run(test)
+
+
+def test_two_reviewers_at_once_end_an_item_once(tmp_path: Path) -> None:
+    """Of many who decide at the same moment one does, and the others are told."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            id = told["review"]
+            seen = (await it.seen(id))["seen"]
+            acts = [
+                it.call("POST", f"/reviews/{id}", who, action=action, seen=seen, comment="c")
+                for who in ("Anna", "Bo")
+                for action in ("approve", "reject") * 5
+            ]
+            done = [each.status for each in await asyncio.gather(*acts)]
+            assert sorted(done) == [200] + [409] * 19
+            with closing(Reader.open(tmp_path / "laneway.db")) as reader:
+                assert sum(1 for _, entry in reader.desk() if getattr(entry, "final", False)) == 1
+
+    run(test)
