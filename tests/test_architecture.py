@@ -17,7 +17,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 LAYERS = """
     laneway
-    settling quantile
+    settling quantile extras
     clock errors regions addresses signals request answer decision
     lane condition
     policy

@@ -668,7 +668,8 @@ def test_without_the_extra_nothing_is_asked(tmp_path: Path) -> None:
             )
             bare = await ended(process)
             assert (bare.code, it.home.requests) == (1, 0)
-            assert "pip install 'laneway[eval]'" in bare.err
+            assert "statistics need the `eval` extra: " in bare.err
+            assert re.search(r"-m pip install -e '/.+\[eval\]'", bare.err)  # of this clone
 
     run(whole)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from laneway.evidence.sample import Sample
 from laneway.evidence.scorers.kind import Kind, Part, ScorerError, prose
+from laneway.extras import install
 from laneway.yaml_nodes import listed, one_of
 
 __all__ = ["REGEX", "SECONDS"]
@@ -37,7 +38,7 @@ def _regex() -> Any:
     try:
         import regex  # noqa: PLC0415  # an extra
     except ImportError:
-        raise ScorerError("regex: needs the `eval` extra; pip install 'laneway[eval]'") from None
+        raise ScorerError(f"regex: needs the `eval` extra: {install('eval')}") from None
     return regex
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from laneway.errors import LanewayError
+from laneway.extras import install
 
 __all__ = ["StatisticsError", "check_confidence", "checked", "libraries", "root"]
 
@@ -20,7 +21,7 @@ def libraries() -> tuple[Any, Any]:
         import numpy as np  # noqa: PLC0415  # an extra, and slow to load
         from scipy import special  # noqa: PLC0415
     except ImportError:
-        raise StatisticsError("statistics need the `eval` extra; pip install 'laneway[eval]'") from None
+        raise StatisticsError(f"statistics need the `eval` extra: {install('eval')}") from None
     return np, special
 
 
