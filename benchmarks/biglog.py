@@ -2,7 +2,7 @@
 
     python -m benchmarks.biglog FOLDER --decisions 1000000 [--seed 1] [--days 7] [--pack contract-review]
 
-FOLDER gets the pack, its dates moved so that it holds today, and `laneway.db`. Requests are classified and decided by
+FOLDER gets the pack, approved on the first of the days, and `laneway.db`. Requests are classified and decided by
 the real code, a few hundred kinds of them at lengths of their own; what lanes answer is drawn: errors, an outage of
 one lane for a few hours of the second day, weak answers, and people who say what they think of answers. The same
 seed gives the same requests and ends. About 60 microseconds a decision on one core, and 5 KB on disk.
@@ -288,7 +288,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     began = time.perf_counter()
-    policy = fresh(options.pack, options.folder, datetime.datetime.now(datetime.UTC).date())
+    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=options.days)
+    policy = fresh(options.pack, options.folder, begin.date())
     log = options.folder / "laneway.db"
     ends = make(log, policy, options.decisions, seed=options.seed, days=options.days)
     took = time.perf_counter() - began

@@ -63,6 +63,7 @@ LAYERS = """
     people.whereabouts
     people.assemble
     people.markdown people.page
+    way
     diff diff.seen diff.order diff.changed diff.compare diff.telling
     evidence.measured evidence.comparison evidence.telling evidence.charts evidence.report_page
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
@@ -72,6 +73,7 @@ LAYERS = """
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
+    replay replay.recorded replay.restated replay.again replay.money replay.kind replay.totals replay.run replay.shares
     egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http

@@ -68,7 +68,7 @@ def differs(found: Comparison, cell: Cell) -> bool:
     values: dict[str, Any] = values_of(found.space, cell)
     old, new = found.old.policy, found.new.policy
     downs = (down for n in range(len(found.lanes) + 1) for down in combinations(found.lanes, n))
-    return any(found._side(old, values, down).plan != found._side(new, values, down).plan for down in downs)
+    return any(found._side(old, values, down).way != found._side(new, values, down).way for down in downs)
 
 
 def here(cell: Cell) -> Any:
@@ -170,7 +170,7 @@ def test_what_shows_only_in_an_outage_is_shown_in_one() -> None:
     report = differ(("try: cheapest", "try: home"), ("then: [next, refuse]", "then: [shared, refuse]"))
     shown = [change for change in report.changes if change.down]
     assert shown
-    assert all(change.old.plan != change.new.plan for change in shown)
+    assert all(change.old.way != change.new.way for change in shown)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_shows_only_in_an_outage_is_shown_in_one() -> None:
         (("{when: {team: press}, release: now}", "{when: {team: press}}"), "review"),
         (("then: [next, refuse]", "then: [next, hold]"), "decision"),
         (("weak: [strongest, hold]", "weak: [strongest, marked]"), "decision"),
-        (("weak: [strongest, hold]", "weak: [rack, hold]"), "redo"),
+        (("weak: [strongest, hold]", "weak: [rack, hold]"), "way"),
     ],
 )
 def test_every_part_of_a_plan_counts(edit: tuple[str, str], field: str) -> None:
@@ -260,7 +260,7 @@ def test_new_access_is_found_for_the_class_that_is_denied_and_for_no_other() -> 
 def called(access: Access, *, old: bool = False) -> set[str]:
     """The lanes that the shown request may call."""
     side = access.old if old else access.new
-    return {*side.lanes, *(name for name in side.redo if name)}
+    return {*side.lanes, *(name for name in side.way.redo if name)}
 
 
 def test_a_lane_that_is_another_place_is_new_access_under_its_old_name() -> None:

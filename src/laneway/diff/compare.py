@@ -22,7 +22,6 @@ from laneway.decision import Decision, Hold, Reason, Route
 from laneway.diff.changed import Difference, changed
 from laneway.diff.order import Order
 from laneway.diff.seen import holds
-from laneway.gate import escalation
 from laneway.lane import Lane, Price
 from laneway.policy import Policy
 from laneway.proof.finding import evidence, flags, outage, smallest, values_of, without
@@ -30,8 +29,9 @@ from laneway.proof.oracle import Enumeration, NotProved, Oracle, choose
 from laneway.proof.space import FALSE, Cell, Formula, Space, both, cheapest, either, negation
 from laneway.proof.stated import Value, read_by
 from laneway.signals import Ask, Signals
+from laneway.way import Way, way
 
-__all__ = ["SMALL", "Access", "Change", "Comparison", "Report", "Side", "compare", "moved"]
+__all__ = ["SMALL", "Access", "Change", "Comparison", "Report", "Side", "compare", "free", "moved"]
 
 SMALL = 2**25
 """The most bits, as a proof would take, of what is enumerated: a comparison asks of many more sets."""
@@ -52,27 +52,9 @@ class Side:
         return self.decision.lanes if isinstance(self.decision, Route) else ()
 
     @property
-    def redo(self) -> tuple[str | None, ...]:
-        """For each of the lanes, the one that redoes its weak answer after the lanes before it failed."""
-        route = self.decision
-        if not isinstance(route, Route):
-            return ()
-        return tuple(escalation(self.policy, route, x, route.lanes[: i + 1]) for i, x in enumerate(route.lanes))
-
-    @property
-    def unseen(self) -> frozenset[str]:
-        """The lanes that may answer unseen, or compare such answers."""
-        rules = self.decision.shadow if isinstance(self.decision, Route) else ()
-        return frozenset(name for each in rules for name in (*each.lanes, *each.judge))
-
-    @property
-    def plan(self) -> tuple[object, ...]:
-        """All that counts: two sides with the same plan decide alike."""
-        made = self.decision
-        if isinstance(made, Route):
-            ends = made.judge, made.on_failure, made.on_weak, made.hedge, self.unseen
-            return self.review is not None, self.lanes, self.redo, *ends
-        return (isinstance(made, Hold),)
+    def way(self) -> Way:
+        """All that counts: two sides with the same way decide alike."""
+        return way(self.policy, self.decision, approved=self.review is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +92,8 @@ class Access:
 class Report:
     """What two policies decide and say differently, widest changes first; `unproved` says why it may not be all.
 
-    `more` says that there are further classes of change. `access` and `lowered` hold what was to be denied:
-    lanes that are reached anew, and identifiers that no longer raise a text to a denied class.
+    `more` says that there are further classes of change; their formulas are over `space`. `access` and `lowered` hold
+    what was to be denied: lanes that are reached anew, and identifiers that no longer raise a text to a denied class.
     """
 
     prover: str
@@ -122,6 +104,7 @@ class Report:
     lowered: tuple[Difference, ...]
     more: bool = False
     unproved: str = ""
+    space: Space | None = None
 
 
 def compare(
@@ -129,10 +112,11 @@ def compare(
     most: int | None = None,
 ) -> Report:  # fmt: skip
     """Compare two policies in `seconds`; at most `most` classes of change, the widest where they were counted."""
-    prover, requests, unproved = "none", 0, ""
+    prover, requests, unproved, space = "none", 0, "", None
     changes, access = list[Change](), list[Access]()
     try:
         found = Comparison(old, new, today, seconds=seconds)
+        space = found.space
         prover, requests = found.oracle.name, found.space.size
         for data_class in dict.fromkeys(denied):
             access += found.access(data_class)
@@ -145,7 +129,7 @@ def compare(
     return Report(
         prover=prover, requests=requests, changes=tuple(changes[:most]), differences=tuple(changed(old, new)),
         access=tuple(access), lowered=tuple(_lowered(old, new, denied)), unproved=unproved,
-        more=most is not None and len(changes) > most,
+        more=most is not None and len(changes) > most, space=space,
     )  # fmt: skip
 
 
@@ -276,7 +260,7 @@ class Comparison:
         opens = {name for side in (self.old, self.new) for name, f in side.reach.open.items() if holds(f, cell, known)}
         for down in _outages([name for name in self.lanes if name in opens]):
             old, new = (self._side(side.policy, values, down) for side in (self.old, self.new))
-            if old.plan != new.plan:
+            if old.way != new.way:
                 return Change(
                     flags=self._flags(values, down), down=down, old=old, new=new,
                     gained=tuple(key.lane for key in self._ways if key.what == "reaches gained" and key in ways),
@@ -299,8 +283,8 @@ class Comparison:
     def _side(self, policy: Policy, values: dict[str, Value], down: tuple[str, ...]) -> Side:
         signals = read_by(policy, values)
         facts = without(policy, signals, down, self.today)
-        held = decide(_free(policy, cheapest(policy, signals.tokens), approved=False), Ask(), signals, facts)
-        made = decide(_free(policy, cheapest(policy, signals.tokens), approved=True), Ask(), signals, facts)
+        held = decide(free(policy, cheapest(policy, signals.tokens), approved=False), Ask(), signals, facts)
+        made = decide(free(policy, cheapest(policy, signals.tokens), approved=True), Ask(), signals, facts)
         if isinstance(made, Route):
             made = msgspec.structs.replace(made, estimated_cost=None)
         review = held.reasons[0] if isinstance(held, Hold) and held.release == "after-approval" else None
@@ -321,7 +305,7 @@ class Comparison:
         values = values_of(self.space, cell)
         policy = self.new.policy
         signals = read_by(policy, values)
-        down = outage(_free(policy, cheapest(policy, signals.tokens), approved=True), signals, lane, self.today)
+        down = outage(free(policy, cheapest(policy, signals.tokens), approved=True), signals, lane, self.today)
         return Access(
             data_class=data_class, lane=lane, moved=how, flags=self._flags(values, down), down=down,
             old=self._side(self.old.policy, values, down), new=self._side(policy, values, down),
@@ -355,7 +339,7 @@ def _comparable(old: Policy, new: Policy) -> None:
 
 
 @lru_cache(maxsize=256)
-def _free(policy: Policy, cheap: tuple[str, ...], *, approved: bool) -> Policy:
+def free(policy: Policy, cheap: tuple[str, ...], *, approved: bool) -> Policy:
     """The policy with prices that keep this order and that every ceiling can pay; `approved`: and no reviews."""
     order = {name: Price(0, place - len(cheap), 0) for place, name in enumerate(cheap)}
     lanes = {name: replace(x, price=x.price and order[name]) for name, x in policy.lanes.items()}

@@ -54,15 +54,15 @@ def _sides(old: Side, new: Side, lanes: tuple[str, ...]) -> Iterator[Part]:
     codes = {"route"}
     if old.lanes[1:] != new.lanes[1:] or _end(old) != _end(new):
         codes.add("fallback")
-    if old.redo[:1] != new.redo[:1] or _weak(old) != _weak(new):
+    if old.way.redo[:1] != new.way.redo[:1] or _weak(old) != _weak(new):
         codes.add("weak")
     if _judge(old) != _judge(new):
         codes.add("judge")
     if _hedge(old) != _hedge(new):
         codes.add("hedge")
-    if old.unseen != new.unseen:
+    if old.way.unseen != new.way.unseen:
         codes.add("shadow")
-    used = {*old.lanes, *old.redo, *new.lanes, *new.redo}
+    used = {*old.lanes, *old.way.redo, *new.lanes, *new.way.redo}
     lanes = tuple(sorted(lanes, key=lambda lane: lane not in used))  # one that this very request meets comes first
     told: list[str] = []
     for label, side in (("before", old), ("after", new)):
@@ -97,7 +97,7 @@ def _weak(side: Side) -> str:
     made = side.decision
     if not isinstance(made, Route) or made.on_weak is None:
         return ""
-    redo = {lane: to for lane, to in zip(made.lanes, side.redo, strict=True) if to is not None}
+    redo = {lane: to for lane, to in zip(made.lanes, side.way.redo, strict=True) if to is not None}
     ways = [f"{lane}'s to {to}" for lane, to in redo.items()][:3] if len(set(redo.values())) > 1 else [
         f"to {to}" for to in dict.fromkeys(redo.values())]  # fmt: skip
     return f"; weak answers: {', '.join((*ways, 'else ' * bool(ways) + _ENDS[made.on_weak]))}"
@@ -114,7 +114,7 @@ def _hedge(side: Side) -> str:
 
 
 def _unseen(side: Side) -> str:
-    return f"; unseen: {', '.join(sorted(side.unseen))}" if side.unseen else ""
+    return f"; unseen: {', '.join(sorted(side.way.unseen))}" if side.way.unseen else ""
 
 
 def _reasons(side: Side, codes: set[str], lanes: tuple[str, ...]) -> Iterator[Reason]:
@@ -186,6 +186,6 @@ def _side_json(side: Side) -> dict[str, object]:
     return contract(side.decision, side.signals, side.policy.hash) | {
         "file": side.policy.file,
         "approval": None if side.review is None else side.review.rule,
-        "redo": dict(zip(side.lanes, side.redo, strict=True)),
+        "redo": dict(zip(side.lanes, side.way.redo, strict=True)),
         "lines": {r.rule: lines[r.rule] for r in side.decision.reasons if r.rule in lines},
     }

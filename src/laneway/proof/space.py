@@ -87,11 +87,15 @@ def negation(formula: Formula) -> Formula:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One fact: a value that stands for each of its cells (None is absent or unknown), and each value's cell."""
+    """One fact: a value that stands for each of its cells (None is absent or unknown), and each value's cell.
+
+    `told` has the cells by all that tells values apart.
+    """
 
     fact: str
     values: tuple[Value, ...]
     cell: dict[Value, int]
+    told: dict[object, int]
 
 
 Cell = tuple[int, ...]
@@ -103,7 +107,7 @@ class Space:
 
     def __init__(self, *policies: Policy) -> None:
         self.policies, self.compared = policies, len(policies) > 1
-        tests: dict[str, dict[Test, None]] = {}
+        self._tests = tests = dict[str, dict[Test, None]]()
         for policy in policies:
             for condition in conditions(policy):
                 for test in _tests(condition):
@@ -121,6 +125,15 @@ class Space:
     def size(self) -> int:
         """How many requests the space holds."""
         return prod(len(dimension.values) for dimension in self.dimensions)
+
+    def tells(self, fact: str, value: Value) -> object:
+        """All that tells the value from others of the fact."""
+        return _told(fact, value, self._tests.get(fact, ()), self.policies)
+
+    def place(self, fact: str, value: Value) -> int | None:
+        """The number of the cell that any value of the fact falls into; None for one that no client can state."""
+        dimension = self.dimensions[self.index[fact]]
+        return 0 if len(dimension.values) == 1 else dimension.told.get(self.tells(fact, value))
 
     def cell_in(self, fact: str, wanted: Callable[[Value], bool]) -> Formula:
         """The requests whose `fact` has a wanted value."""
@@ -309,13 +322,18 @@ def _grouped(fact: str, values: tuple[Value, ...], tests: tuple[Test, ...], poli
     stands: list[Value] = []
     cell: dict[Value, int] = {}
     for value in values:
-        signals = _with(fact, value)
-        told = (*(t.holds(signals) for t in tests), *_otherwise(fact, value, policies))
+        told = _told(fact, value, tests, policies)
         if told not in cells:
             cells[told] = len(stands)
             stands.append(value)
         cell[value] = cells[told]
-    return Dimension(fact, tuple(stands), cell)
+    return Dimension(fact, tuple(stands), cell, cells)
+
+
+def _told(fact: str, value: Value, tests: Iterable[Test], policies: tuple[Policy, ...]) -> object:
+    """All that tells a value from others of the fact."""
+    signals = _with(fact, value)
+    return (*(t.holds(signals) for t in tests), *_otherwise(fact, value, policies))
 
 
 def _otherwise(fact: str, value: Value, policies: tuple[Policy, ...]) -> Iterator[object]:

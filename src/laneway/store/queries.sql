@@ -45,6 +45,11 @@ WHERE seq > :seq AND at >= :since AND kind IN ('intent', 'outcome') AND NOT EXIS
 )
 ORDER BY seq LIMIT :page;
 
+-- name: entries
+-- A page of entries after :seq as they are stored; texts as bytes, because a damaged one may not be UTF-8.
+SELECT seq, at, CAST(decision AS BLOB), CAST(kind AS BLOB), body FROM record NOT INDEXED
+WHERE seq > :seq AND at >= :since ORDER BY seq LIMIT :page;
+
 -- name: story
 SELECT seq, at, body FROM record WHERE decision = :decision ORDER BY seq;
 

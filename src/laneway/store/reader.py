@@ -145,6 +145,16 @@ class Reader:
             ids = [found for (found,) in self._db.execute(SQL["latest_ids"], {"page": _PAGE})]
             return next(iter(difflib.get_close_matches(id, ids, n=1)), None)
 
+    def entries(self, since: datetime.datetime | None = None) -> Iterator[tuple[int, int, bytes, bytes, bytes]]:
+        """Every entry since as it is stored, oldest first: number, microseconds (UTC), decision, kind and body."""
+        return self._pages("entries", since)
+
+    def last(self) -> int:
+        """The number of the newest entry; 0 where there is none."""
+        with self._reading():
+            newest: int = self._db.execute(SQL["last_seq"]).fetchone()[0]
+        return newest
+
     def recent(self, limit: int = 20, since: datetime.datetime | None = None) -> Iterator[Story]:
         """At most `limit` stories, the newest request first."""
         return islice(self._stories("newest_first", _NEWEST, since), max(limit, 0))
