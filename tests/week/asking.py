@@ -1,0 +1,68 @@
+"""asking: a seed and a number in, a week of requests out, by the time at which each is asked."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import msgspec
+from tests.week.kinds import KINDS, Kind
+
+__all__ = ["WEEK", "Asked", "week"]
+
+WEEK = 7 * 86_400.0
+"""Seconds."""
+
+_HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 18, 16, 13, 16, 18, 17, 14, 9, 6, 4, 3, 2, 2, 1)
+_DAYS = (10, 11, 11, 10, 9, 3, 2)
+_MORE = ("Keep it plain.", "Our readers are in a hurry.", "No jargon, please.", "The last one was too long.")
+_TOOL = {"type": "function", "function": {"name": "nearest_harbour", "parameters": {"type": "object"}}}
+
+
+class Asked(NamedTuple):
+    """Request `number`, asked `at` so many seconds into the week. Its number stands in its text: lanes note it.
+
+    `impatient` clients leave where no answer has begun to come for a moment. Its asker later rejects the answer, or
+    rejects it and takes that back, `after` so many seconds.
+    """
+
+    number: int
+    at: float
+    kind: Kind
+    body: bytes
+    labels: dict[str, str]
+    stream: bool
+    impatient: bool
+    rejects: str
+    after: float
+
+
+def week(seed: int, requests: int) -> list[Asked]:
+    """The requests, oldest first."""
+    chance = random.Random(f"{seed} asking")
+    days = chance.choices(range(7), _DAYS, k=requests)
+    hours = chance.choices(range(24), _HOURS, k=requests)
+    times = sorted(day * 86_400 + hour * 3_600 + chance.random() * 3_600 for day, hour in zip(days, hours, strict=True))
+    kinds = chance.choices(KINDS, [kind.weight for kind in KINDS], k=requests)
+    return [_asked(chance, n, at, kind) for n, (at, kind) in enumerate(zip(times, kinds, strict=True), start=1)]
+
+
+def _asked(chance: random.Random, number: int, at: float, kind: Kind) -> Asked:
+    stream = chance.random() < kind.streams
+    more = " ".join(chance.sample(_MORE, chance.randrange(len(_MORE))))
+    text = f"week-{number}: {chance.choice(kind.texts)} {more}".strip()
+    body: dict[str, object] = {"model": kind.model, "messages": [{"role": "user", "content": text}]}
+    if stream:
+        body["stream"] = True
+    if kind.wants == "json":
+        body["response_format"] = {"type": "json_object"}
+    if kind.wants == "tool":
+        body["tools"] = [_TOOL]
+    if chance.random() < 0.1 and "ceiling" not in kind.labels:
+        body["max_tokens"] = 400
+    rejects = chance.choices(("", "rejected", "taken back"), (970, 25, 5))[0]
+    return Asked(
+        number=number, at=at, kind=kind, body=msgspec.json.encode(body),
+        labels={f"laneway-{name}": value for name, value in kind.labels.items()}, stream=stream,
+        impatient=chance.random() < 0.2, rejects=rejects, after=chance.expovariate(1 / 7_200),
+    )  # fmt: skip

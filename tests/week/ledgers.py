@@ -1,0 +1,240 @@
+"""ledgers: the lanes' and the client's own ledgers in, the review's three answers out. The log is never looked at.
+
+What cannot be seen from outside is concluded, and by nothing but this:
+
+- Which rule it was: by the kind of the request, for each of which `kinds` says what the policy means to happen.
+- Why a lane was passed over: a planned lane that got no call had asked to be left alone if the last thing that went
+  wrong there was a 429, and was shut by its breaker otherwise. Its outages lie apart, so that one is not taken for
+  another.
+- Which calls were a shadow's: those that came after an answer that the client was given.
+- What a call cost that brought no answer: the most that it could have, by the length of what was asked and the limit
+  that came with it, where the lane may have worked; and nothing where it said no.
+- What the gate found: what the lane knows that it did wrong, or that no judge said that its answer passes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.week.asking import Asked
+from tests.week.client import Heard, Word
+from tests.week.kinds import LANES, STRENGTH
+from tests.week.lanes import Call
+
+__all__ = ["Answers", "Key", "Prices", "answers"]
+
+Key = tuple[str, str, str, str]
+"""Workload, rule, lane or hop, cause."""
+
+Prices = Mapping[str, tuple[float, float]]
+"""Money a million tokens in and out, by lane."""
+
+_CODES = {"503": "server-error", "429": "rate-limited", "reset-before": "disconnected", "hang": "late",
+          "garbage": "garbage", "400": "invalid"}  # fmt: skip
+"""What the gateway calls what a lane did, as docs/reasons.md has it."""
+_MAY_HAVE_WORKED = ("reset-before", "hang", "garbage")
+_WEAK = ("empty", "cut-off", "invalid-json", "tool-call")
+_JUDGED = ("pass", "fail", "unclear")
+_BYTES_A_TOKEN, _OUTPUT = 3, 1024
+
+
+@dataclass(slots=True)
+class Answers:
+    """The three answers, how requests ended, who was another model, what it cost; and what does not fit together."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    escalated: Counter[Key] = field(default_factory=Counter)
+    rejected: Counter[Key] = field(default_factory=Counter)
+    fallbacks: Counter[Key] = field(default_factory=Counter)
+    other_models: Counter[Key] = field(default_factory=Counter)
+    spent: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    """By workload and lane, shadows left out."""
+    shadows: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By lane."""
+    unexplained: list[str] = field(default_factory=list)
+
+
+def answers(
+    asked: Sequence[Asked], calls: Iterable[Call], heard: Iterable[Heard], words: Sequence[Word], prices: Prices
+) -> Answers:
+    """What the week came to, by those who took part in it."""
+    found, refusals = Answers(), defaultdict[str, list[tuple[int, str]]](list)
+    by_number = defaultdict[int, list[Call]](list)
+    for call in sorted(calls):
+        by_number[call.number].append(call)
+        if call.said in _CODES:
+            refusals[call.lane].append((call.order, call.said))
+    ends = {one.number: one for one in heard}
+    for one in asked:
+        _Request(one, by_number[one.number], ends[one.number], refusals, prices, found).tell()
+    last = {word.number: word.accepted for word in words}
+    for number, accepted in last.items():
+        if not accepted:
+            work = asked[number - 1].kind.workload
+            found.rejected[work, "feedback", ends[number].lane, "by user"] += 1
+    found.unexplained += [f"week-{word.number}: feedback got {word.status}" for word in words if word.status != 200]
+    return found
+
+
+class _Request:
+    """One request's story, from outside. `left` are the calls that were not accounted for yet."""
+
+    def __init__(
+        self, one: Asked, calls: list[Call], heard: Heard, refusals: Mapping[str, list[tuple[int, str]]],
+        prices: Prices, found: Answers,
+    ) -> None:  # fmt: skip
+        self.one, self.kind, self.left, self.heard, self.found = one, one.kind, list(calls), heard, found
+        self.refusals, self.prices = refusals, prices
+        self.over: list[str] = []  # the lanes whose turn is over
+        self.times = Counter[str]()
+
+    def tell(self) -> None:
+        """Add what happened to what was found."""
+        if self.kind.unrecorded:
+            self._expect(not self.left and self.heard.code == self.kind.turned[1], "an unrecorded request")
+            return
+        if self.kind.turned[0]:
+            self._end(*self.kind.turned)
+        else:
+            self._routed()
+        for call in self.left:
+            self._expect(self.heard.status == 200 and call.order > 0, "a call that nothing explains")
+            self.found.shadows[call.lane] += self._cost(call)
+
+    def _routed(self) -> None:
+        got = self._answered()
+        if got is None:
+            return
+        failed = self._failing(got)
+        if failed == ("gone",):
+            self._end("cancelled", "")
+            return
+        mend = self.kind.mend if self._stronger(got.lane) and self.kind.mend not in self._spent else ""
+        if failed and mend and not self._live(got.lane):
+            got, failed = self._mended(got, failed, mend)
+            if got.said == "hang" and self.heard.status == 0:
+                self._end("cancelled", "")
+                return
+        elif failed:
+            self._reject(got.lane, failed, "marked")
+        self._expect(self.heard.lane == got.lane, f"{got.lane} answered and the client heard of {self.heard.lane}")
+        verdict = "marked" if failed else "pass"
+        self._expect(self.heard.verdict in ("", verdict), f"the client was told {self.heard.verdict}, not {verdict}")
+        self._end("answered", "")
+
+    def _answered(self) -> Call | None:
+        """The first answer, after whatever fell back to it; None where there was none, and the request has ended."""
+        before, cause, said = "", "", ""
+        for lane in self.kind.lanes:
+            call = self._next("answer", lane)
+            if call is None:
+                self.over.append(lane)
+                cause, before = self._passed_over(lane), before or lane
+                continue
+            if self.over:
+                workload, rule = self.kind.workload, self.kind.fallback
+                self.found.fallbacks[workload, rule, f"{before} -> {lane}", cause] += 1
+            while call is not None:
+                self.over.append(lane)
+                before, said = lane, call.said
+                if said not in _CODES:
+                    return call
+                cause = _CODES[said]
+                call = self._next("answer", lane) if lane == self.kind.lanes[-1] else None  # asked once more
+            if said == "400" or (said == "hang" and self.heard.status == 0):
+                break
+        if said == "400":
+            self._end("failed", "lane_rejected_request")
+        elif self.heard.status == 0:
+            self._end("cancelled", "")
+        else:
+            held = self.kind.on_failure == "held"
+            self._end(self.kind.on_failure, "held_after_failure" if held else "lanes_failed")
+        return None
+
+    def _mended(self, weak: Call, failed: tuple[str, ...], mend: str) -> tuple[Call, tuple[str, ...]]:
+        """The answer that stands once a stronger lane was to redo a weak one."""
+        self._reject(weak.lane, failed, "escalate")
+        call = self._next("answer", mend)
+        if call is None:
+            return weak, failed
+        self.found.escalated[self.kind.workload, self.kind.rule, f"{weak.lane} -> {mend}", ", ".join(failed)] += 1
+        if call.said in _CODES:
+            return (call if self.heard.status == 0 else weak), failed
+        failed = self._failing(call)
+        if failed:
+            self._reject(mend, failed, "marked")
+        return call, failed
+
+    def _failing(self, got: Call) -> tuple[str, ...]:
+        """The checks that an answer fails; `gone` where the client did not wait for a judge."""
+        if got.said in _WEAK:
+            broken = self.kind.wants == "json" and got.said in ("empty", "cut-off")
+            return (got.said, "invalid-json") if broken else (got.said,)
+        if not self._stronger(got.lane):
+            return ()
+        for lane in ("premium", "shared"):
+            call = self._next("judge", lane) if lane != got.lane else None
+            if call is not None and call.said in _JUDGED:
+                return () if call.said == "pass" else ("judge",)
+            if call is not None and call.said == "hang" and self.heard.status == 0:
+                return ("gone",)
+        return ("judge",)
+
+    @property
+    def _spent(self) -> list[str]:
+        return [*self.over, *(lane for lane, times in self.times.items() if times > 1)]
+
+    def _stronger(self, lane: str) -> bool:
+        """Whether the policy has a lane for weak answers of this one."""
+        return bool(self.kind.mend) and STRENGTH.index(self.kind.mend) > STRENGTH.index(lane)
+
+    def _live(self, lane: str) -> bool:
+        return self.one.stream and not self._stronger(lane)
+
+    def _next(self, role: str, lane: str) -> Call | None:
+        """The next call of this request, if it is that one; it is accounted for."""
+        if not self.left or (self.left[0].role, self.left[0].lane) != (role, lane):
+            return None
+        call = self.left.pop(0)
+        self.times[lane] += 1
+        self.found.spent[self.kind.workload, lane] += self._cost(call)
+        if (call.said in _JUDGED or call.said in ("answered", *_WEAK)) and call.model != LANES[lane]:
+            told = f"as {call.model}, not {LANES[lane]}"
+            self.found.other_models[self.kind.workload, f"lanes.{lane}", lane, told] += 1
+        return call
+
+    def _passed_over(self, lane: str) -> str:
+        """Why a lane got no call, by what it said before."""
+        order = self.left[0].order if self.left else self.heard.order
+        said = self.refusals[lane]
+        place = bisect_left(said, (order, "")) - 1
+        self._expect(place >= 0, f"{lane} was passed over, and had not failed")
+        return "rate-limited" if place >= 0 and said[place][1] == "429" else "breaker-open"
+
+    def _cost(self, call: Call) -> float:
+        tokens_in, tokens_out = call.tokens
+        if call.said in _MAY_HAVE_WORKED:
+            tokens_in, tokens_out = -(-(call.size or len(self.one.body)) // _BYTES_A_TOKEN), call.cap or _OUTPUT
+        elif call.said in _CODES:
+            return 0.0
+        dear_in, dear_out = self.prices[call.lane]
+        return (tokens_in * dear_in + tokens_out * dear_out) / 1_000_000
+
+    def _reject(self, lane: str, failed: tuple[str, ...], then: str) -> None:
+        self.found.rejected[self.kind.workload, "gate", lane, f"{', '.join(failed)} -> {then}"] += 1
+
+    def _end(self, status: str, code: str) -> None:
+        told = {"answered": (200, ""), "cancelled": (0, "")}.get(status)
+        fits = self.heard.code == code if told is None else (self.heard.status, self.heard.code) == told
+        self._expect(fits, f"it should have ended as {status} {code}")
+        self.found.ends[f"{status} ({code})" if code else status] += 1
+
+    def _expect(self, fits: bool, what: str) -> None:
+        if not fits:
+            heard = f"{self.heard.status} {self.heard.code}".strip()
+            calls = ", ".join(f"{call.lane} {call.role} {call.said}" for call in self.left)
+            self.found.unexplained.append(f"week-{self.one.number} ({self.kind.name}): {what}; {heard}; left: {calls}")
