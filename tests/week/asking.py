@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -16,14 +17,20 @@ WEEK = 7 * 86_400.0
 _HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 18, 16, 13, 16, 18, 17, 14, 9, 6, 4, 3, 2, 2, 1)
 _DAYS = (10, 11, 11, 10, 9, 3, 2)
 _MORE = ("Keep it plain.", "Our readers are in a hurry.", "No jargon, please.", "The last one was too long.")
+_WORDS: tuple[tuple[tuple[tuple[str, bool], ...], int], ...] = (
+    ((), 968), ((("user", False),), 20), ((("operator", False),), 4), ((("user", True),), 2),
+    ((("user", False), ("user", True)), 3), ((("user", False), ("operator", False)), 2),
+    ((("user", False), ("operator", True)), 1),
+)  # fmt: skip
 _TOOL = {"type": "function", "function": {"name": "nearest_harbour", "parameters": {"type": "object"}}}
 
 
 class Asked(NamedTuple):
     """Request `number`, asked `at` so many seconds into the week. Its number stands in its text: lanes note it.
 
-    `impatient` clients leave where no answer has begun to come for a moment. Its asker later rejects the answer, or
-    rejects it and takes that back, `after` so many seconds.
+    `impatient` clients leave where no answer has begun to come for a moment. `words` are what its asker and an operator
+    say of the answer afterwards, `after` so many seconds each. `found` is what is to be detected in the text, if
+    anything.
     """
 
     number: int
@@ -33,8 +40,9 @@ class Asked(NamedTuple):
     labels: dict[str, str]
     stream: bool
     impatient: bool
-    rejects: str
+    words: tuple[tuple[str, bool], ...]
     after: float
+    found: str
 
 
 def week(seed: int, requests: int) -> list[Asked]:
@@ -50,7 +58,8 @@ def week(seed: int, requests: int) -> list[Asked]:
 def _asked(chance: random.Random, number: int, at: float, kind: Kind) -> Asked:
     stream = chance.random() < kind.streams
     more = " ".join(chance.sample(_MORE, chance.randrange(len(_MORE))))
-    text = f"week-{number}: {chance.choice(kind.texts)} {more}".strip()
+    said = chance.choice(list(kind.texts))
+    text = f"week-{number}: {said} {more}".strip()
     body: dict[str, object] = {"model": kind.model, "messages": [{"role": "user", "content": text}]}
     if stream:
         body["stream"] = True
@@ -60,9 +69,10 @@ def _asked(chance: random.Random, number: int, at: float, kind: Kind) -> Asked:
         body["tools"] = [_TOOL]
     if chance.random() < 0.1 and "ceiling" not in kind.labels:
         body["max_tokens"] = 400
-    rejects = chance.choices(("", "rejected", "taken back"), (970, 25, 5))[0]
+    words = chance.choices([words for words, _ in _WORDS], [weight for _, weight in _WORDS])[0]
     return Asked(
         number=number, at=at, kind=kind, body=msgspec.json.encode(body),
         labels={f"laneway-{name}": value for name, value in kind.labels.items()}, stream=stream,
-        impatient=chance.random() < 0.2, rejects=rejects, after=chance.expovariate(1 / 7_200),
+        impatient=chance.random() < 0.2, words=words, after=chance.expovariate(1 / 7_200),
+        found=kind.texts[said] if isinstance(kind.texts, Mapping) else "",
     )  # fmt: skip

@@ -61,6 +61,7 @@ class Word(NamedTuple):
     """What the client said of an answer afterwards."""
 
     number: int
+    source: str
     accepted: bool
     status: int
 
@@ -77,7 +78,7 @@ class Client:
         self._idle = deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
         self._under_way: dict[int, float] = {}
         self._ended = asyncio.Event()
-        self._later: list[tuple[float, int, str, bool]] = []  # at, number, decision, accepted
+        self._later: list[tuple[float, int, str, bool, str]] = []  # at, number, source, accepted, decision
 
     async def send(self, asked: Sequence[Asked]) -> None:
         """Send all of it, and say what is to be said of it."""
@@ -104,11 +105,9 @@ class Client:
             del self._under_way[one.number]
             self._ended.set()
         self.heard.append(heard)
-        if one.rejects and heard.lane:
-            at = one.at + one.after
-            heapq.heappush(self._later, (at, one.number, heard.decision, False))
-            if one.rejects == "taken back":
-                heapq.heappush(self._later, (at + one.after, one.number, heard.decision, True))
+        for turn, (source, accepted) in enumerate(one.words if heard.lane else (), start=1):
+            said = (one.at + turn * one.after, one.number, source, accepted, heard.decision)
+            heapq.heappush(self._later, said)
 
     async def _answer(self, one: Asked) -> Heard:
         try:
@@ -127,12 +126,13 @@ class Client:
                      get("laneway-verdict", ""), code)  # fmt: skip
 
     async def _say(self) -> None:
-        at, number, decision, accepted = heapq.heappop(self._later)
+        at, number, source, accepted, decision = heapq.heappop(self._later)
         self._clock.seconds = max(self._clock.seconds, min(at, WEEK))
-        body = {"decision": decision, "accepted": accepted, "reason": "as it was" if accepted else "not usable"}
-        who = {"laneway-user": f"user {number % 50}"}
+        reason = "good after all" if accepted else "not usable"
+        body = {"decision": decision, "accepted": accepted, "reason": reason, "source": source}
+        who = {"laneway-user": "desk" if source == "operator" else f"user {number % 50}"}
         status, _, _ = await self._post("/v1/feedback", msgspec.json.encode(body), who, None)
-        self.words.append(Word(number, accepted, status))
+        self.words.append(Word(number, source, accepted, status))
 
     async def _post(
         self, path: str, body: bytes, headers: dict[str, str], patience: float | None

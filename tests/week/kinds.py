@@ -47,11 +47,13 @@ class Kind(NamedTuple):
     `lanes` in the order in which they are tried; `mend` is the lane that redoes a weak answer, if any; `rule` ranked
     the lanes and `fallback` says what follows a failure, and the request is `on_failure` where no lane answers.
     `turned` is the error of a request that no lane is called for. `unrecorded` ones are no requests to the log.
+    `sensitivity` is the request's class in the end. Where detection makes it that, `texts` says what is found in each.
     """
 
     name: str
     weight: float
-    texts: tuple[str, ...]
+    texts: Mapping[str, str] | tuple[str, ...]
+    sensitivity: str = "internal"
     model: str = "auto"
     labels: Mapping[str, str] = {}
     workload: str = "(none)"
@@ -91,17 +93,17 @@ _MAIL = (
     "Which department should this mail go to? The sender asks about a boat that was damaged in the harbour.",
     "Vilken avdelning ska brevet till? Avsändaren frågar om en båt som skadats i hamnen.",
 )
-_PERSON = (
-    "Skriv till försäkringstagaren 670919-9530 att skadan är reglerad.",
-    "Lag et utkast til fullmakt for 15108695088.",
-    "Skriv et tillæg for 211062-5629.",
-    "Lisää osapuoleksi 131052-308T.",
-    "Der Käufer hat die Steuer-ID 36574261809; ergänze das Rubrum.",
-)
-_ACCOUNT = (
-    "The premium was paid twice with card 4111 1111 1111 1111; write an apology.",
-    "Our example names the account GB82 WEST 1234 5698 7654 32; shorten it.",
-)
+_PERSON = {
+    "Skriv till försäkringstagaren 670919-9530 att skadan är reglerad.": "se.personnummer",
+    "Lag et utkast til fullmakt for 15108695088.": "no.fodselsnummer",
+    "Skriv et tillæg for 211062-5629.": "dk.cpr",
+    "Lisää osapuoleksi 131052-308T.": "fi.hetu",
+    "Der Käufer hat die Steuer-ID 36574261809; ergänze das Rubrum.": "de.idnr",
+}
+_ACCOUNT = {
+    "The premium was paid twice with card 4111 1111 1111 1111; write an apology.": "card",
+    "Our example names the account GB82 WEST 1234 5698 7654 32; shorten it.": "iban",
+}
 _BOARD = (
     "Write a summary for the board of what the new harbour would mean.",
     "Sammanfatta för styrelsen vad hamnen innebär.",
@@ -109,7 +111,7 @@ _BOARD = (
 _ALL, _FAR = ("shared", "home", "premium"), ("premium", "shared", "home")
 
 KINDS = (
-    Kind("public note", 14, _ROUTINE, labels={"sensitivity": "public"}, rule="routine-shared", lanes=_ALL,
+    Kind("public note", 14, _ROUTINE, "public", labels={"sensitivity": "public"}, rule="routine-shared", lanes=_ALL,
          mend="premium", fallback="next-one"),
     Kind("internal note", 16, _ROUTINE, rule="routine-shared", lanes=_ALL, mend="premium", fallback="next-one"),
     Kind("as JSON", 8, ("Give the opening hours of the office as a JSON object.",), rule="routine-shared", lanes=_ALL,
@@ -121,22 +123,22 @@ KINDS = (
          mend="shared", fallback="next-one"),
     Kind("for nothing", 1, _ROUTINE, labels={"ceiling": "0"}, rule="routine-shared", lanes=("home",),
          fallback="next-one"),
-    Kind("claim", 12, _CLAIM, model="claims-letter", workload="claims-letter", rule="sensitive-near", lanes=("home",),
+    Kind("claim", 12, _CLAIM, "confidential", model="claims-letter", workload="claims-letter", rule="sensitive-near", lanes=("home",),
          mend="shared", fallback="sensitive-ours"),
-    Kind("hard claim", 4, _HARD, model="claims-letter", workload="claims-letter", rule="hard-or-high",
+    Kind("hard claim", 4, _HARD, "confidential", model="claims-letter", workload="claims-letter", rule="hard-or-high",
          lanes=("shared", "home"), mend="shared", fallback="sensitive-ours"),
     Kind("board paper", 4, _BOARD, model="board-paper", workload="board-paper", rule="hard-or-high",
          lanes=("premium",), fallback="high-waits", on_failure="held"),
-    Kind("confidential paper", 1, _BOARD, model="board-paper", labels={"sensitivity": "confidential"},
+    Kind("confidential paper", 1, _BOARD, "confidential", model="board-paper", labels={"sensitivity": "confidential"},
          workload="board-paper", turned=("held", "approval_required")),
     Kind("mail", 12, _MAIL, model="mail-sorting", workload="mail-sorting", rule="batch-cheap",
          lanes=("home", "shared", "premium"), mend="premium", fallback="next-one", streams=0.0),
-    Kind("mail with a person", 2, _PERSON, model="mail-sorting", workload="mail-sorting", rule="batch-cheap",
+    Kind("mail with a person", 2, _PERSON, "restricted", model="mail-sorting", workload="mail-sorting", rule="batch-cheap",
          lanes=("home",), fallback="sensitive-ours", streams=0.0),
-    Kind("person", 4, _PERSON, labels={"sensitivity": "internal"}, rule="sensitive-near", lanes=("home",),
+    Kind("person", 4, _PERSON, "restricted", labels={"sensitivity": "internal"}, rule="sensitive-near", lanes=("home",),
          fallback="sensitive-ours"),
-    Kind("account", 3, _ACCOUNT, rule="sensitive-near", lanes=("home",), mend="shared", fallback="sensitive-ours"),
+    Kind("account", 3, _ACCOUNT, "confidential", rule="sensitive-near", lanes=("home",), mend="shared", fallback="sensitive-ours"),
     Kind("pinned", 2, _ROUTINE, model="lane/shared", rule="routine-shared", lanes=("shared",), fallback="request"),
-    Kind("pinned behind the wall", 0.6, _PERSON, model="lane/premium", turned=("refused", "no_lane")),
+    Kind("pinned behind the wall", 0.6, _PERSON, "restricted", model="lane/premium", turned=("refused", "no_lane")),
     Kind("unknown model", 0.4, _ROUTINE, model="lane/elsewhere", turned=("", "model_not_found"), unrecorded=True),
 )  # fmt: skip

@@ -30,7 +30,7 @@ _OUTAGES: dict[Fault, tuple[float, float]] = {
 }  # fmt: skip
 """The share of the week's requests that each lasts, and how likely a call in it fails."""
 _LEAST = 12  # requests, in a week of few
-_SPORADIC: tuple[Fault, ...] = ("503", "reset-before", "garbage", "400")
+_SPORADIC: tuple[Fault, ...] = ("503", "reset-before", "garbage", "400", "truncated")
 _QUIET = 40  # So many requests behind an outage nothing sporadic comes, so that it is known what a pause is due to.
 _WEAK = {"home": 0.06, "shared": 0.03, "premium": 0.01}
 _NUMBER = re.compile(r"week-(\d+):")
@@ -102,9 +102,9 @@ class TrackedLane(ScriptedLane):
         number, role = int(found[1]), _role(text)
         chance = random.Random(f"{self._seed} {self.name} {number} {role} {self._asked[number, role]}")
         self._asked[number, role] += 1
-        fault, said = self._trouble(chance, number), "answered"
+        fault, said = self._trouble(chance, number, seen), "answered"
         if fault is not None:
-            said = fault
+            self._next, said = Scripted(text="Here you would have been, and more of it."), fault
         elif role == "answer":
             self._next, fault, said = self._work(chance, number, seen)
         else:
@@ -118,13 +118,16 @@ class TrackedLane(ScriptedLane):
         ))  # fmt: skip
         return fault
 
-    def _trouble(self, chance: random.Random, number: int) -> Fault | None:
+    def _trouble(self, chance: random.Random, number: int, seen: Seen) -> Fault | None:
         for _, fault, first, last in self._outages:
             if first <= number < last:
                 return fault if chance.random() < _OUTAGES[fault][1] else None
             if last <= number < last + _QUIET:
                 return None
-        return chance.choice(_SPORADIC) if chance.random() < 0.003 else None
+        if chance.random() >= 0.004:
+            return None
+        fault = chance.choice(_SPORADIC)
+        return "garbage" if fault == "truncated" and not seen.body.get("stream") else fault
 
     def _work(self, chance: random.Random, number: int, seen: Seen) -> tuple[Scripted, Fault | None, str]:
         """An answer, good or weak, and what it is called."""

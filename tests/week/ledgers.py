@@ -33,27 +33,43 @@ Prices = Mapping[str, tuple[float, float]]
 """Money a million tokens in and out, by lane."""
 
 _CODES = {"503": "server-error", "429": "rate-limited", "reset-before": "disconnected", "hang": "late",
-          "garbage": "garbage", "400": "invalid"}  # fmt: skip
+          "garbage": "garbage", "truncated": "truncated", "400": "invalid"}  # fmt: skip
 """What the gateway calls what a lane did, as docs/reasons.md has it."""
-_MAY_HAVE_WORKED = ("reset-before", "hang", "garbage")
+_MAY_HAVE_WORKED = ("reset-before", "hang", "garbage", "truncated")
 _WEAK = ("empty", "cut-off", "invalid-json", "tool-call")
 _JUDGED = ("pass", "fail", "unclear")
 _BYTES_A_TOKEN, _OUTPUT = 3, 1024
+_STRONGEST = {"public": "premium", "internal": "premium", "confidential": "shared", "restricted": "home"}
+"""The strongest lane that the wall lets a class use."""
+
+
+@dataclass(slots=True)
+class Money:
+    """What all calls cost, shadows' with them, and shadows' alone; what the `answered` requests cost, and what the
+    same answers would have cost at the strongest lane."""
+
+    spent: float = 0.0
+    shadows: float = 0.0
+    answered: int = 0
+    cost: float = 0.0
+    premium: float = 0.0
 
 
 @dataclass(slots=True)
 class Answers:
-    """The three answers, how requests ended, who was another model, what it cost; and what does not fit together."""
+    """The three answers, how requests ended, what was detected, who was another model, who answered, what it cost.
+
+    `unexplained` is what does not fit together.
+    """
 
     ends: Counter[str] = field(default_factory=Counter)
     escalated: Counter[Key] = field(default_factory=Counter)
     rejected: Counter[Key] = field(default_factory=Counter)
     fallbacks: Counter[Key] = field(default_factory=Counter)
+    raised: Counter[Key] = field(default_factory=Counter)
     other_models: Counter[Key] = field(default_factory=Counter)
-    spent: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    """By workload and lane, shadows left out."""
-    shadows: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By lane."""
+    lanes: Counter[str] = field(default_factory=Counter)
+    money: Money = field(default_factory=Money)
     unexplained: list[str] = field(default_factory=list)
 
 
@@ -70,11 +86,13 @@ def answers(
     ends = {one.number: one for one in heard}
     for one in asked:
         _Request(one, by_number[one.number], ends[one.number], refusals, prices, found).tell()
-    last = {word.number: word.accepted for word in words}
-    for number, accepted in last.items():
-        if not accepted:
-            work = asked[number - 1].kind.workload
-            found.rejected[work, "feedback", ends[number].lane, "by user"] += 1
+    rejecting = defaultdict[int, set[str]](set)
+    for number, source in (last := {(word.number, word.source): word.accepted for word in words}):
+        if not last[number, source]:
+            rejecting[number].add(source)
+    for number, sources in rejecting.items():
+        who = f"by {' and '.join(sorted(sources))}"
+        found.rejected[asked[number - 1].kind.workload, "feedback", ends[number].lane, who] += 1
     found.unexplained += [f"week-{word.number}: feedback got {word.status}" for word in words if word.status != 200]
     return found
 
@@ -89,6 +107,7 @@ class _Request:
         self.one, self.kind, self.left, self.heard, self.found = one, one.kind, list(calls), heard, found
         self.refusals, self.prices = refusals, prices
         self.over: list[str] = []  # the lanes whose turn is over
+        self.cost = 0.0
         self.times = Counter[str]()
 
     def tell(self) -> None:
@@ -96,13 +115,18 @@ class _Request:
         if self.kind.unrecorded:
             self._expect(not self.left and self.heard.code == self.kind.turned[1], "an unrecorded request")
             return
+        if self.one.found:
+            cause = f"{self.one.found} -> {self.kind.sensitivity}"
+            self.found.raised[self.kind.workload, "detect", "", cause] += 1
         if self.kind.turned[0]:
             self._end(*self.kind.turned)
         else:
             self._routed()
+        self.found.money.spent += self.cost
         for call in self.left:
-            self._expect(self.heard.status == 200 and call.order > 0, "a call that nothing explains")
-            self.found.shadows[call.lane] += self._cost(call)
+            self._expect(self.heard.status == 200, f"nothing explains the call of {call.lane}")
+            self.found.money.shadows += self._cost(call)
+            self.found.money.spent += self._cost(call)
 
     def _routed(self) -> None:
         got = self._answered()
@@ -113,17 +137,26 @@ class _Request:
             self._end("cancelled", "")
             return
         mend = self.kind.mend if self._stronger(got.lane) and self.kind.mend not in self._spent else ""
-        if failed and mend and not self._live(got.lane):
-            got, failed = self._mended(got, failed, mend)
-            if got.said == "hang" and self.heard.status == 0:
-                self._end("cancelled", "")
+        if failed and mend:
+            self._reject(got.lane, failed, "escalate")
+            mended = self._mended(got, failed, mend)
+            if mended is None:
                 return
+            got, failed = mended
         elif failed:
             self._reject(got.lane, failed, "marked")
+        self._stands(got, "marked" if failed else "pass")
+
+    def _stands(self, got: Call, verdict: str) -> None:
+        """This is the answer that the client has."""
         self._expect(self.heard.lane == got.lane, f"{got.lane} answered and the client heard of {self.heard.lane}")
-        verdict = "marked" if failed else "pass"
         self._expect(self.heard.verdict in ("", verdict), f"the client was told {self.heard.verdict}, not {verdict}")
         self._end("answered", "")
+        self.found.lanes[got.lane] += 1
+        money, (dear_in, dear_out) = self.found.money, self.prices[_STRONGEST[self.kind.sensitivity]]
+        money.answered += 1
+        money.cost += self.cost
+        money.premium += (got.tokens[0] * dear_in + got.tokens[1] * dear_out) / 1_000_000
 
     def _answered(self) -> Call | None:
         """The first answer, after whatever fell back to it; None where there was none, and the request has ended."""
@@ -144,26 +177,32 @@ class _Request:
                     return call
                 cause = _CODES[said]
                 call = self._next("answer", lane) if lane == self.kind.lanes[-1] else None  # asked once more
-            if said == "400" or (said == "hang" and self.heard.status == 0):
+            if said == "400" or self._gone(said) or (said == "truncated" and self._live(lane)):
                 break
+        self._unanswered(said)
+        return None
+
+    def _unanswered(self, said: str) -> None:
+        """The request ends without an answer, after this was the last that a lane did."""
         if said == "400":
             self._end("failed", "lane_rejected_request")
-        elif self.heard.status == 0:
+        elif self._gone(said):
             self._end("cancelled", "")
         else:
             held = self.kind.on_failure == "held"
             self._end(self.kind.on_failure, "held_after_failure" if held else "lanes_failed")
-        return None
 
-    def _mended(self, weak: Call, failed: tuple[str, ...], mend: str) -> tuple[Call, tuple[str, ...]]:
-        """The answer that stands once a stronger lane was to redo a weak one."""
-        self._reject(weak.lane, failed, "escalate")
+    def _mended(self, weak: Call, failed: tuple[str, ...], mend: str) -> tuple[Call, tuple[str, ...]] | None:
+        """What stands once a stronger lane was to redo a weak answer; None where that ended the request."""
         call = self._next("answer", mend)
         if call is None:
             return weak, failed
         self.found.escalated[self.kind.workload, self.kind.rule, f"{weak.lane} -> {mend}", ", ".join(failed)] += 1
+        if self._gone(call.said) or (call.said == "truncated" and self._live(mend)):
+            self._unanswered(call.said)
+            return None
         if call.said in _CODES:
-            return (call if self.heard.status == 0 else weak), failed
+            return weak, failed
         failed = self._failing(call)
         if failed:
             self._reject(mend, failed, "marked")
@@ -180,7 +219,7 @@ class _Request:
             call = self._next("judge", lane) if lane != got.lane else None
             if call is not None and call.said in _JUDGED:
                 return () if call.said == "pass" else ("judge",)
-            if call is not None and call.said == "hang" and self.heard.status == 0:
+            if call is not None and self._gone(call.said):
                 return ("gone",)
         return ("judge",)
 
@@ -192,7 +231,12 @@ class _Request:
         """Whether the policy has a lane for weak answers of this one."""
         return bool(self.kind.mend) and STRENGTH.index(self.kind.mend) > STRENGTH.index(lane)
 
+    def _gone(self, said: str) -> bool:
+        """Whether the client left while a lane did this."""
+        return said == "hang" and self.heard.status == 0
+
     def _live(self, lane: str) -> bool:
+        """Whether the lane's answer is passed on as it comes, so that it cannot be taken back."""
         return self.one.stream and not self._stronger(lane)
 
     def _next(self, role: str, lane: str) -> Call | None:
@@ -201,8 +245,8 @@ class _Request:
             return None
         call = self.left.pop(0)
         self.times[lane] += 1
-        self.found.spent[self.kind.workload, lane] += self._cost(call)
-        if (call.said in _JUDGED or call.said in ("answered", *_WEAK)) and call.model != LANES[lane]:
+        self.cost += self._cost(call)
+        if call.said in ("answered", "truncated", *_JUDGED, *_WEAK) and call.model != LANES[lane]:
             told = f"as {call.model}, not {LANES[lane]}"
             self.found.other_models[self.kind.workload, f"lanes.{lane}", lane, told] += 1
         return call

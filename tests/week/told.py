@@ -1,0 +1,39 @@
+"""told: what `laneway review` says of the week's log, held against the answers of those who took part."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+from tests.week.ledgers import Answers
+
+from laneway.cli import main
+
+__all__ = ["TABLES", "differences", "told"]
+
+TABLES = ("escalated", "rejected", "fallbacks", "other_models")
+
+
+def told(log: Path, policy: Path) -> Any:
+    """What `laneway review --json` says of all of the log."""
+    done = CliRunner().invoke(main, ["review", "--policy", str(policy), "--log", str(log), "--since", "all", "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.output)
+
+
+def differences(known: Answers, review: Any) -> tuple[int, list[str]]:
+    """How many rows were compared, and each that is not the same."""
+    mine, theirs = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+    for table in TABLES:
+        mine.update({(table, *key): times for key, times in getattr(known, table).items()})
+        for row in review[table]:
+            theirs[table, row["workload"], row["rule"], row["lane"], row["cause"]] += row["times"]
+    mine.update({("ends", end): times for end, times in known.ends.items()})
+    theirs.update({("ends", end): times for end, times in review["ends"].items()})
+    return len(mine.keys() | theirs.keys()), [
+        f"{', '.join(key)}: {mine[key]} by the ledgers, {theirs[key]} by the log"
+        for key in sorted(mine.keys() | theirs.keys()) if mine[key] != theirs[key]
+    ]  # fmt: skip
