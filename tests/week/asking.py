@@ -16,7 +16,13 @@ WEEK = 7 * 86_400.0
 
 _HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 18, 16, 13, 16, 18, 17, 14, 9, 6, 4, 3, 2, 2, 1)
 _DAYS = (10, 11, 11, 10, 9, 3, 2)
-_MORE = ("Keep it plain.", "Our readers are in a hurry.", "No jargon, please.", "The last one was too long.")
+_MORE = (
+    "Keep it plain.", "Our readers are in a hurry.", "No jargon, please, and no greeting at the end.",
+    "The text of last spring was too long for most who called us about it.",
+    "It goes to the people in the two offices by the harbour and to nobody else.",
+    "Whoever wrote the earlier one has left, and nobody here knows where it is kept.",
+)  # fmt: skip
+_SENTENCES = 16
 _WORDS: tuple[tuple[tuple[tuple[str, bool], ...], int], ...] = (
     ((), 968), ((("user", False),), 20), ((("operator", False),), 4), ((("user", True),), 2),
     ((("user", False), ("user", True)), 3), ((("user", False), ("operator", False)), 2),
@@ -28,7 +34,7 @@ _TOOL = {"type": "function", "function": {"name": "nearest_harbour", "parameters
 class Asked(NamedTuple):
     """Request `number`, asked `at` so many seconds into the week. Its number stands in its text: lanes note it.
 
-    `impatient` clients leave where no answer has begun to come for a moment. `words` are what its asker and an operator
+    `impatient` clients leave where a lane hangs. `words` are what its asker and an operator
     say of the answer afterwards, `after` so many seconds each. `found` is what is to be detected in the text, if
     anything.
     """
@@ -45,10 +51,10 @@ class Asked(NamedTuple):
     found: str
 
 
-def week(seed: int, requests: int) -> list[Asked]:
-    """The requests, oldest first."""
+def week(seed: int, requests: int, weekday: int = 0) -> list[Asked]:
+    """The requests, oldest first; the first day is a Monday where `weekday` is 0."""
     chance = random.Random(f"{seed} asking")
-    days = chance.choices(range(7), _DAYS, k=requests)
+    days = chance.choices(range(7), _DAYS[weekday:] + _DAYS[:weekday], k=requests)
     hours = chance.choices(range(24), _HOURS, k=requests)
     times = sorted(day * 86_400 + hour * 3_600 + chance.random() * 3_600 for day, hour in zip(days, hours, strict=True))
     kinds = chance.choices(KINDS, [kind.weight for kind in KINDS], k=requests)
@@ -57,7 +63,7 @@ def week(seed: int, requests: int) -> list[Asked]:
 
 def _asked(chance: random.Random, number: int, at: float, kind: Kind) -> Asked:
     stream = chance.random() < kind.streams
-    more = " ".join(chance.sample(_MORE, chance.randrange(len(_MORE))))
+    more = " ".join(chance.choices(_MORE, k=chance.randrange(_SENTENCES)))
     said = chance.choice(list(kind.texts))
     text = f"week-{number}: {said} {more}".strip()
     body: dict[str, object] = {"model": kind.model, "messages": [{"role": "user", "content": text}]}
@@ -73,6 +79,6 @@ def _asked(chance: random.Random, number: int, at: float, kind: Kind) -> Asked:
     return Asked(
         number=number, at=at, kind=kind, body=msgspec.json.encode(body),
         labels={f"laneway-{name}": value for name, value in kind.labels.items()}, stream=stream,
-        impatient=chance.random() < 0.2, words=words, after=chance.expovariate(1 / 7_200),
+        impatient=chance.random() < 0.6, words=words, after=chance.expovariate(1 / 7_200),
         found=kind.texts[said] if isinstance(kind.texts, Mapping) else "",
     )  # fmt: skip

@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,8 +21,8 @@ from tests.week.asking import WEEK, Asked
 __all__ = ["Client", "Clock", "Heard", "Word"]
 
 _ABREAST = 24
-_PATIENCE = 0.7
-"""Real seconds after which an impatient client leaves."""
+_LOOK = 0.1
+"""Real seconds after which an impatient client looks whether it should leave."""
 
 
 class Clock:
@@ -67,14 +67,24 @@ class Word(NamedTuple):
 
 
 class Client:
-    """Sends requests to the server at `url`. `heard` and `words` are its ledger."""
+    """Sends requests to the server at `url`. `heard` and `words` are its ledger.
 
-    def __init__(self, url: str, clock: Clock, bell: Iterator[int]) -> None:
+    `hanging` are the numbers of requests that a lane will not answer. Who leaves goes by that, and not by the time,
+    so that nobody leaves because this machine is slow.
+    """
+
+    def __init__(self, url: str, clock: Clock, bell: Iterator[int], hanging: Set[int]) -> None:
         parts = urlsplit(url)
         assert parts.hostname and parts.port
         self.heard: list[Heard] = []
         self.words: list[Word] = []
-        self._host, self._port, self._clock, self._bell = parts.hostname, parts.port, clock, bell
+        self._host, self._port, self._clock, self._bell, self._hanging = (
+            parts.hostname,
+            parts.port,
+            clock,
+            bell,
+            hanging,
+        )
         self._idle = deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
         self._under_way: dict[int, float] = {}
         self._ended = asyncio.Event()
@@ -111,8 +121,8 @@ class Client:
 
     async def _answer(self, one: Asked) -> Heard:
         try:
-            patience = _PATIENCE if one.impatient else None
-            status, headers, data = await self._post("/v1/chat/completions", one.body, one.labels, patience)
+            leaving = one.number if one.impatient else 0
+            status, headers, data = await self._post("/v1/chat/completions", one.body, one.labels, leaving)
         except TimeoutError:
             return Heard(one.number, next(self._bell), 0)
         code = ""
@@ -131,21 +141,25 @@ class Client:
         reason = "good after all" if accepted else "not usable"
         body = {"decision": decision, "accepted": accepted, "reason": reason, "source": source}
         who = {"laneway-user": "desk" if source == "operator" else f"user {number % 50}"}
-        status, _, _ = await self._post("/v1/feedback", msgspec.json.encode(body), who, None)
+        status, _, _ = await self._post("/v1/feedback", msgspec.json.encode(body), who)
         self.words.append(Word(number, source, accepted, status))
 
     async def _post(
-        self, path: str, body: bytes, headers: dict[str, str], patience: float | None
+        self, path: str, body: bytes, headers: dict[str, str], leaving: int = 0
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body. Raises TimeoutError where nothing comes for so long, and hangs up."""
+        """Status, headers and body. Raises TimeoutError, and hangs up, once the request `leaving` hangs at a lane."""
         reader, writer = await self._connection()
         kept = False
         try:
             more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{more}"
-            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            async with asyncio.timeout(patience):
-                lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            start = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{more}"
+            writer.write(f"{start}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            head = asyncio.ensure_future(reader.readuntil(b"\r\n\r\n"))
+            while leaving and not (await asyncio.wait({head}, timeout=_LOOK))[0]:
+                if leaving in self._hanging:
+                    head.cancel()
+                    raise TimeoutError
+            lines = (await head).decode("latin-1").split("\r\n")
             got = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:-2])}
             if "content-length" in got:
                 data = await reader.readexactly(int(got["content-length"]))

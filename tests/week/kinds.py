@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["KINDS", "LANES", "PACK", "STRENGTH", "Kind", "policy_of"]
+__all__ = ["KINDS", "LANES", "PACK", "PRICES", "STRENGTH", "Kind", "policy_of"]
 
 PACK = Path(__file__).resolve().parents[2] / "policies" / "three-lanes"
 LANES = {"home": "qwen3-14b-q4", "shared": "llama-3.3-70b-instruct", "premium": "gpt-5-2026-08"}
 """The lanes, weakest first, and the models that they should be."""
 STRENGTH = tuple(LANES)
+PRICES = {"home": (0.0, 0.0), "shared": (0.60, 0.80), "premium": (1.25, 10.00)}
+"""Money a million tokens, in and out."""
 
-_DEADLINES = "deadlines: {interactive: {first_byte: 2s, total: 3s}, background: {total: 3s}, batch: {total: 3s}}"
+_DEADLINES = "deadlines: {interactive: {first_byte: 2s, total: 4s}, background: {total: 4s}, batch: {total: 4s}}"
 _MORE = """
 reviews:
   - {id: secretary-reads, says: The secretary reads confidential board papers before anyone else gets them., when: {workload: board-paper, sensitivity: {at_least: confidential}}, release: after-approval}

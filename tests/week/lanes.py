@@ -80,13 +80,13 @@ def outages(seed: int, requests: int) -> list[Outage]:
 
 
 class TrackedLane(ScriptedLane):
-    """One lane of the week. `ledger` is its own; `bell` counts what happens anywhere."""
+    """One lane of the week. `ledger` is its own; `bell` counts what happens anywhere, `hanging` what it never answers."""
 
-    def __init__(self, name: str, seed: int, requests: int, bell: Iterator[int]) -> None:
+    def __init__(self, name: str, seed: int, requests: int, bell: Iterator[int], hanging: set[int]) -> None:
         super().__init__(model=LANES[name], answer=self._answer, capture=False)
         self.name, self.fault, self.retry_after = name, self._fault, f"{PAUSE}"
         self.ledger: list[Call] = []
-        self._seed, self._requests, self._bell = seed, requests, bell
+        self._seed, self._requests, self._bell, self._hanging = seed, requests, bell, hanging
         self._outages = [outage for outage in outages(seed, requests) if outage.lane == name]
         self._asked = Counter[tuple[int, Role]]()
         self._next = Scripted()
@@ -110,7 +110,9 @@ class TrackedLane(ScriptedLane):
         else:
             word, said = _judgement(chance, role)
             self._next = Scripted(text=f"I have read both.\n{word}")
-        tokens = (len(seen.raw) // 4, len(self._next.text.split()))
+        if fault == "hang":
+            self._hanging.add(number)
+        tokens = (len(seen.raw) // 4, 4 if role != "answer" else chance.randrange(60, 380))
         self._next = replace(self._next, usage=tokens, model=self._model(number))
         self.ledger.append(Call(
             next(self._bell), number, self.name, role, said, self._model(number), tokens,

@@ -16,21 +16,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.week.asking import Asked
-from tests.week.client import Heard, Word
-from tests.week.kinds import LANES, STRENGTH
+from tests.week.client import Heard
+from tests.week.kinds import LANES, PRICES, STRENGTH
 from tests.week.lanes import Call
+from tests.week.play import Played
 
-__all__ = ["Answers", "Key", "Prices", "answers"]
+__all__ = ["Answers", "Key", "Money", "answers"]
 
 Key = tuple[str, str, str, str]
 """Workload, rule, lane or hop, cause."""
-
-Prices = Mapping[str, tuple[float, float]]
-"""Money a million tokens in and out, by lane."""
 
 _CODES = {"503": "server-error", "429": "rate-limited", "reset-before": "disconnected", "hang": "late",
           "garbage": "garbage", "truncated": "truncated", "400": "invalid"}  # fmt: skip
@@ -73,27 +71,27 @@ class Answers:
     unexplained: list[str] = field(default_factory=list)
 
 
-def answers(
-    asked: Sequence[Asked], calls: Iterable[Call], heard: Iterable[Heard], words: Sequence[Word], prices: Prices
-) -> Answers:
+def answers(played: Played) -> Answers:
     """What the week came to, by those who took part in it."""
     found, refusals = Answers(), defaultdict[str, list[tuple[int, str]]](list)
     by_number = defaultdict[int, list[Call]](list)
-    for call in sorted(calls):
+    for call in sorted(played.calls):
         by_number[call.number].append(call)
         if call.said in _CODES:
             refusals[call.lane].append((call.order, call.said))
-    ends = {one.number: one for one in heard}
-    for one in asked:
-        _Request(one, by_number[one.number], ends[one.number], refusals, prices, found).tell()
+    ends = {one.number: one for one in played.heard}
+    for one in played.asked:
+        _Request(one, by_number[one.number], ends[one.number], refusals, found).tell()
     rejecting = defaultdict[int, set[str]](set)
-    for number, source in (last := {(word.number, word.source): word.accepted for word in words}):
+    for number, source in (last := {(word.number, word.source): word.accepted for word in played.words}):
         if not last[number, source]:
             rejecting[number].add(source)
     for number, sources in rejecting.items():
         who = f"by {' and '.join(sorted(sources))}"
-        found.rejected[asked[number - 1].kind.workload, "feedback", ends[number].lane, who] += 1
-    found.unexplained += [f"week-{word.number}: feedback got {word.status}" for word in words if word.status != 200]
+        found.rejected[played.asked[number - 1].kind.workload, "feedback", ends[number].lane, who] += 1
+    found.unexplained += [
+        f"week-{word.number}: feedback got {word.status}" for word in played.words if word.status != 200
+    ]
     return found
 
 
@@ -102,10 +100,10 @@ class _Request:
 
     def __init__(
         self, one: Asked, calls: list[Call], heard: Heard, refusals: Mapping[str, list[tuple[int, str]]],
-        prices: Prices, found: Answers,
+        found: Answers,
     ) -> None:  # fmt: skip
         self.one, self.kind, self.left, self.heard, self.found = one, one.kind, list(calls), heard, found
-        self.refusals, self.prices = refusals, prices
+        self.refusals = refusals
         self.over: list[str] = []  # the lanes whose turn is over
         self.cost = 0.0
         self.times = Counter[str]()
@@ -153,7 +151,7 @@ class _Request:
         self._expect(self.heard.verdict in ("", verdict), f"the client was told {self.heard.verdict}, not {verdict}")
         self._end("answered", "")
         self.found.lanes[got.lane] += 1
-        money, (dear_in, dear_out) = self.found.money, self.prices[_STRONGEST[self.kind.sensitivity]]
+        money, (dear_in, dear_out) = self.found.money, PRICES[_STRONGEST[self.kind.sensitivity]]
         money.answered += 1
         money.cost += self.cost
         money.premium += (got.tokens[0] * dear_in + got.tokens[1] * dear_out) / 1_000_000
@@ -265,7 +263,7 @@ class _Request:
             tokens_in, tokens_out = -(-(call.size or len(self.one.body)) // _BYTES_A_TOKEN), call.cap or _OUTPUT
         elif call.said in _CODES:
             return 0.0
-        dear_in, dear_out = self.prices[call.lane]
+        dear_in, dear_out = PRICES[call.lane]
         return (tokens_in * dear_in + tokens_out * dear_out) / 1_000_000
 
     def _reject(self, lane: str, failed: tuple[str, ...], then: str) -> None:

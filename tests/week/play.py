@@ -44,9 +44,12 @@ class Played(NamedTuple):
 
 async def play(directory: Path, seed: int, requests: int, start: datetime.datetime) -> Played:
     """Have the week that begins at `start` (UTC) happen. `directory` gets its log and its policy."""
-    asked, bell, clock = week(seed, requests), itertools.count(1), Clock(start)
+    asked, clock = week(seed, requests, start.weekday()), Clock(start)
+    bell, hanging = itertools.count(1), set[int]()
     async with AsyncExitStack() as stack:
-        lanes = [await stack.enter_async_context(TrackedLane(name, seed, requests, bell)) for name in LANES]
+        lanes = [TrackedLane(name, seed, requests, bell, hanging) for name in LANES]
+        for lane in lanes:
+            await stack.enter_async_context(lane)
         policy = _policy(directory, {lane.name: lane.url for lane in lanes})
         log = await asyncio.to_thread(Log.open, directory / "laneway.db", clock.now)
         stack.push_async_callback(asyncio.to_thread, log.close)
@@ -56,7 +59,7 @@ async def play(directory: Path, seed: int, requests: int, start: datetime.dateti
         gateway = Gateway(log, Active(policy, provider, provider.closed), today=clock.today)
         gateway.traffic = Traffic(clock.monotonic)
         url = await stack.enter_async_context(serving(Api(gateway)))
-        client, began = Client(url, clock, bell), time.monotonic()
+        client, began = Client(url, clock, bell, hanging), time.monotonic()
         await client.send(asked)
         while gateway.shadows.under_way:
             await asyncio.sleep(0.01)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
 from tests.week.ledgers import Answers
+from tests.week.play import Played
 
 from laneway.cli import main
 
@@ -17,9 +17,10 @@ __all__ = ["TABLES", "differences", "told"]
 TABLES = ("escalated", "rejected", "fallbacks", "other_models")
 
 
-def told(log: Path, policy: Path) -> Any:
+def told(played: Played) -> Any:
     """What `laneway review --json` says of all of the log."""
-    done = CliRunner().invoke(main, ["review", "--policy", str(policy), "--log", str(log), "--since", "all", "--json"])
+    done = CliRunner().invoke(main, ["review", "--policy", played.policy.file, "--log", str(played.log),
+                                     "--since", "all", "--json"])  # fmt: skip
     assert done.exit_code == 0, done.output
     return json.loads(done.output)
 
