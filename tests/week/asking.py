@@ -79,6 +79,6 @@ def _asked(chance: random.Random, number: int, at: float, kind: Kind) -> Asked:
     return Asked(
         number=number, at=at, kind=kind, body=msgspec.json.encode(body),
         labels={f"laneway-{name}": value for name, value in kind.labels.items()}, stream=stream,
-        impatient=chance.random() < 0.6, words=words, after=chance.expovariate(1 / 7_200),
+        impatient=chance.random() < 0.85, words=words, after=chance.expovariate(1 / 7_200),
         found=kind.texts[said] if isinstance(kind.texts, Mapping) else "",
     )  # fmt: skip

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import datetime
 import heapq
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from tests.week.asking import WEEK, Asked
 __all__ = ["Client", "Clock", "Heard", "Word"]
 
 _ABREAST = 24
+_COMMENT = re.compile(rb"^: (laneway-[a-z]+): (.*)$", re.M)
 _LOOK = 0.1
 """Real seconds after which an impatient client looks whether it should leave."""
 
@@ -131,6 +133,8 @@ class Client:
         elif b'data: {"error"' in data:
             event = data.partition(b'data: {"error"')[2].partition(b"\n\n")[0]
             code = msgspec.json.decode(b'{"error"' + event)["error"]["code"]
+        if "text/event-stream" in headers.get("content-type", ""):  # one that waited for long has them as comments
+            headers |= {name.decode(): value.decode() for name, value in _COMMENT.findall(data)}
         get = headers.get
         return Heard(one.number, next(self._bell), status, get("laneway-decision", ""), get("laneway-lane", ""),
                      get("laneway-verdict", ""), code)  # fmt: skip

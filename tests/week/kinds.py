@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["KINDS", "LANES", "PACK", "PRICES", "STRENGTH", "Kind", "policy_of"]
+__all__ = ["KINDS", "LANES", "PRICES", "STRENGTH", "Kind", "policy_of"]
 
-PACK = Path(__file__).resolve().parents[2] / "policies" / "three-lanes"
+_PACK = Path(__file__).resolve().parents[2] / "policies" / "three-lanes" / "laneway.yaml"
 LANES = {"home": "qwen3-14b-q4", "shared": "llama-3.3-70b-instruct", "premium": "gpt-5-2026-08"}
 """The lanes, weakest first, and the models that they should be."""
 STRENGTH = tuple(LANES)
 PRICES = {"home": (0.0, 0.0), "shared": (0.60, 0.80), "premium": (1.25, 10.00)}
 """Money a million tokens, in and out."""
 
-_DEADLINES = "deadlines: {interactive: {first_byte: 2s, total: 4s}, background: {total: 4s}, batch: {total: 4s}}"
+_DEADLINES = "deadlines: {interactive: {first_byte: 2s, total: 6s}, background: {total: 4s}, batch: {total: 4s}}"
 _MORE = """
 reviews:
   - {id: secretary-reads, says: The secretary reads confidential board papers before anyone else gets them., when: {workload: board-paper, sensitivity: {at_least: confidential}}, release: after-approval}
@@ -30,15 +30,15 @@ shadow:
 """
 
 
-def policy_of(urls: Mapping[str, str], approved: bool = False) -> str:
+def policy_of(urls: Mapping[str, str]) -> str:
     """The text of the week's policy over lanes at these addresses."""
-    text = (PACK / "laneway.yaml").read_text()
+    text = _PACK.read_text()
     text = re.sub(r"^approved: .*\n", "", text, flags=re.M)
     for name, url in urls.items():
         text = re.sub(
             rf"(?m)^(  {name}:\n(?:    .*\n)*?    url: ).*", rf"\g<1>{url}\n    address: private-allowed", text
         )
-    text = text.replace("tool-call]\n  evidence", "tool-call]\n  judge: [premium, shared]\n  evidence")
+    text = text.replace("tool-call]\n  evidence", "tool-call]\n  judge: strongest\n  evidence")
     text = re.sub(r"^deadlines: .*", _DEADLINES, text, flags=re.M)
     return text.replace("\nmust:", f"{_MORE}\nmust:")
 

@@ -26,7 +26,7 @@ PAUSE = 45
 """Seconds for which a lane that limits its rate asks to be left alone."""
 
 _OUTAGES: dict[Fault, tuple[float, float]] = {
-    "503": (0.012, 0.9), "429": (0.008, 0.9), "reset-before": (0.008, 0.9), "hang": (0.0008, 0.8),
+    "503": (0.012, 0.9), "429": (0.008, 0.9), "reset-before": (0.008, 0.9), "hang": (0.0016, 0.8),
 }  # fmt: skip
 """The share of the week's requests that each lasts, and how likely a call in it fails."""
 _LEAST = 12  # requests, in a week of few

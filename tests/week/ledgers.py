@@ -213,7 +213,7 @@ class _Request:
             return (got.said, "invalid-json") if broken else (got.said,)
         if not self._stronger(got.lane):
             return ()
-        for lane in ("premium", "shared"):
+        for lane in reversed(STRENGTH):
             call = self._next("judge", lane) if lane != got.lane else None
             if call is not None and call.said in _JUDGED:
                 return () if call.said == "pass" else ("judge",)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import itertools
-import shutil
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from tests.harness import serving
 from tests.week.asking import Asked, week
 from tests.week.client import Client, Clock, Heard, Word
-from tests.week.kinds import LANES, PACK, policy_of
+from tests.week.kinds import LANES, policy_of
 from tests.week.lanes import Call, TrackedLane
 
 from laneway.gateway import Active, Gateway
@@ -69,8 +68,6 @@ async def play(directory: Path, seed: int, requests: int, start: datetime.dateti
 
 
 def _policy(directory: Path, urls: dict[str, str]) -> Policy:
-    """The week's policy, beside what its pack has."""
-    shutil.copytree(PACK, directory, dirs_exist_ok=True)
     file = directory / "laneway.yaml"
     file.write_text(policy_of(urls))
     return load(file)
