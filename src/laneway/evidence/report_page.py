@@ -45,14 +45,14 @@ def report_page(made: Comparison, *, name: str, currency: str, day: datetime.dat
     left += [f"{counted(made.repeated, 'older answer')} left out"] * bool(made.repeated)
     summary = f"{counted(made.results, 'result')}; {'; '.join([*left, scope(terms)])}."
     verdicts = "".join(
-        f'<p class="verdict {_tone(measured, terms)}"><strong>{_shown(measured.workload)}</strong> '
-        f"{_shown(_verdict(measured, terms, currency))}</p>"
+        f'<p class="verdict {_tone(measured, terms)}"><strong>{escaped(measured.workload)}</strong> '
+        f"{escaped(_verdict(measured, terms, currency))}</p>"
         for measured in made.workloads
     )
     nothing = '<p class="verdict plain">There are no results.</p>'
     head = (
-        f'<p>Evaluations, read on <time datetime="{day}">{day}</time></p>\n<h1>{_shown(name)}</h1>\n'
-        f"{verdicts or nothing}\n<p>{_shown(summary)}</p>"
+        f'<p>Evaluations, read on <time datetime="{day}">{day}</time></p>\n<h1>{escaped(name)}</h1>\n'
+        f"{verdicts or nothing}\n<p>{escaped(summary)}</p>"
     )
     ids = [(f"w{number}", measured) for number, measured in enumerate(made.workloads, 1)]
     main = "".join(_workload(id, measured, made, currency, content) for id, measured in ids)
@@ -84,7 +84,7 @@ where many are compared, about one in twenty differs by chance.</p>
 def _workload(id: str, measured: Measured, made: Comparison, currency: str, content: Content | None) -> str:
     terms, figures = made.terms, measured.figures
     start = least([*(part.low for f in figures for part in f.parts[:1]), terms.bar or 1.0])
-    points = [Point(_plain(named(f.subject)), f.cost_each, f.whole.mean, f.whole.low, f.whole.high, f.whole.met)
+    points = [Point(named(f.subject), f.cost_each, f.whole.mean, f.whole.low, f.whole.high, f.whole.met)
               for f in figures if f.cost_each is not None]  # fmt: skip
     parts = [
         intervals("Scores by lane, and the bar", [_mark(f, f.whole) for f in figures], terms.bar, start),
@@ -100,21 +100,21 @@ def _workload(id: str, measured: Measured, made: Comparison, currency: str, cont
         _samples("Where no lane is good", "is lowest in all lanes", measured.worst, measured.short, content),
     ]
     return (
-        f'<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{_shown(measured.workload)}</h2>\n'
-        f"<p>{_shown(_verdict(measured, terms, currency))}</p>\n"
+        f'<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{escaped(measured.workload)}</h2>\n'
+        f"<p>{escaped(_verdict(measured, terms, currency))}</p>\n"
         f"{''.join(parts)}</section>\n"
     )
 
 
 def _mark(figures: Figures, part: Part) -> Mark:
     said = f"{share(part.mean)}, at least {share(part.lower, down=True)}"
-    return Mark(_plain(named(figures.subject)), part.mean, part.low, part.high, part.lower, part.met, said)
+    return Mark(named(figures.subject), part.mean, part.low, part.high, part.lower, part.met, said)
 
 
 def _lanes(id: str, figures: Sequence[Figures], currency: str) -> str:
     rows: list[Row] = [
         (
-            Cell(_plain(named(f.subject)), detail=_plain(", ".join(f.models))),
+            Cell(named(f.subject), detail=", ".join(f.models)),
             f"{f.asked} of {f.of}",
             Cell(share(f.whole.mean), detail=f"{share(f.whole.low)} to {share(f.whole.high)}"),
             share(f.whole.lower, down=True),
@@ -154,8 +154,8 @@ def _parts(id: str, figures: Sequence[Figures]) -> str:
     if len(names) < 3:
         return ""
     by_name = [{part.name: part for part in f.parts} for f in figures]
-    rows: list[Row] = [(_plain(part_words(name)), *(_part(parts.get(name)) for parts in by_name)) for name in names]
-    columns = ("Samples", *(_plain(named(f.subject)) for f in figures))
+    rows: list[Row] = [(part_words(name), *(_part(parts.get(name)) for parts in by_name)) for name in names]
+    columns = ("Samples", *(named(f.subject) for f in figures))
     return _table(columns, rows, f"{id}-parts", "By language, group and set", matrix=True)
 
 
@@ -170,7 +170,7 @@ def _pairs(id: str, measured: Measured, currency: str) -> str:
     tones: dict[str, Tone] = {"better": "good", "worse": "bad", "open": "warn", "equal": ""}
     rows: list[Row] = [
         (
-            _plain(f"{named(pair.second)} against {named(pair.first)}"),
+            f"{named(pair.second)} against {named(pair.first)}",
             str(pair.common),
             Cell(pair_words(pair), tones[pair.found.verdict] if pair.found else ""),
             f"{pair.found.wins} / {pair.found.losses} / {pair.found.ties}" if pair.found else "",
@@ -189,7 +189,7 @@ def _table(columns: tuple[str, ...], rows: Iterable[Row], id: str, title: str, *
 
 
 def _list(lines: Iterable[str]) -> str:
-    listed = "".join(f"<li>{_shown(line)}</li>" for line in lines)
+    listed = "".join(f"<li>{escaped(line)}</li>" for line in lines)
     return f'<ul class="plain">{listed}</ul>\n' if listed else ""
 
 
@@ -209,7 +209,7 @@ def _sample(shown: Shown, content: Content | None) -> str:
     traits = ", ".join([f"set {shown.set}", *filter(None, (shown.language, shown.group)), shown.sensitivity])
     answers = "".join(_answer(answer, content) for answer in shown.answers)
     return (
-        f'<article class="sample"><h4>{_shown(shown.sample)} <small>{_shown(traits)}</small></h4>'
+        f'<article class="sample"><h4>{escaped(shown.sample)} <small>{escaped(traits)}</small></h4>'
         f"{'' if content is None else _asked(shown, content)}<div>{answers}</div></article>\n"
     )
 
@@ -232,27 +232,18 @@ def _text(title: str, text: str) -> str:
 def _answer(answer: Answer, content: Content | None) -> str:
     tone = "" if answer.score is None else "good" if answer.score == 1 else "bad" if answer.score == 0 else "part"
     score = "no score" if answer.score is None else share(answer.score)
-    head = f'<h5><span>{_shown(named(answer.subject))}</span><b class="{tone}">{score}</b></h5>'
+    head = f'<h5><span>{escaped(named(answer.subject))}</span><b class="{tone}">{score}</b></h5>'
     if answer.error:
-        return f"<section>{head}<p>No answer: {_shown(answer.error)}.</p></section>"
+        return f"<section>{head}<p>No answer: {escaped(answer.error)}.</p></section>"
     if content is None:
         return f"<section>{head}</section>"
     text = content.answers.get(answer.key)
     reasons = [f"{scorer}: {says}" for scorer, _, says in answer.reasons] or [answer.unscored or "no reason is on file"]
     body = "<p>The answer is not on file.</p>" if text is None else _block(text)
-    return f"<section>{head}{body}<p>{_shown('; '.join(reasons))}</p></section>"
+    return f"<section>{head}{body}<p>{escaped('; '.join(reasons))}</p></section>"
 
 
 def _block(text: str) -> str:
     """A text as it is, in its own box; what is longer than 2,000 characters is cut, and says so."""
     more = f"<p>{len(text) - _LONG:,} more characters are not shown.</p>" if len(text) > _LONG else ""
-    return f"<pre>{_shown(text[:_LONG]) or '(empty)'}</pre>{more}"
-
-
-def _plain(text: str) -> str:
-    """Characters that do not show, or that turn the direction of others, spelled out."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
-
-
-def _shown(text: str) -> str:
-    return escaped(_plain(text))
+    return f"<pre>{escaped(text[:_LONG]) or '(empty)'}</pre>{more}"

@@ -6,14 +6,14 @@ Everything that a policy says passes through `escaped` on its way here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from importlib.resources import files
 
 from laneway.people.document import Cell, Document, Section, Table
 from laneway.people.whereabouts import DISTANCES
 
-__all__ = ["escaped", "framed", "page", "table_html"]
+__all__ = ["contents", "escaped", "framed", "page", "parts", "sections_html", "style", "table_html", "visible"]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LINE, _TOP = 18, 34
@@ -21,22 +21,37 @@ _LINE, _TOP = 18, 34
 
 def page(document: Document) -> str:
     """The whole page."""
+    head, main = parts(document)
+    return framed(f"{document.name}: policy for language models", head, contents(document.sections), main)
+
+
+def parts(document: Document) -> tuple[str, str]:
+    """Its head and its main part, as HTML."""
     proved = document.proved
     head = f"""<p>Policy for language models, read on <time datetime="{document.day}">{document.day}</time></p>
 <h1>{escaped(document.name)}</h1>
 <p class="verdict {proved.tone}"><strong>{escaped(proved.text.capitalize())}</strong> {escaped(proved.detail)}</p>"""
-    return framed(
-        f"{document.name}: policy for language models",
-        head,
-        [(section.id, section.title) for section in document.sections],
-        "".join(_section(section, document) for section in document.sections),
-    )
+    return head, sections_html(document.sections, {"matrix": _drawing(document)})
 
 
-def framed(title: str, head: str, contents: Iterable[tuple[str, str]], main: str, style: str = "") -> str:
-    """A page of this style, with `style` after it. `head` and `main` are HTML; a browser may load nothing for it."""
+def contents(sections: Iterable[Section]) -> list[tuple[str, str]]:
+    """Where each section is, and its title."""
+    return [(section.id, section.title) for section in sections]
+
+
+def sections_html(sections: Iterable[Section], drawings: Mapping[str, str] | None = None) -> str:
+    """Sections as HTML, each with its drawing, which is HTML, where there is one by its id."""
+    return "".join(_section(section, (drawings or {}).get(section.id, "")) for section in sections)
+
+
+def style() -> str:
+    """The style sheet that every page has."""
+    return (files("laneway.people") / "page.css").read_text("utf-8")
+
+
+def framed(title: str, head: str, contents: Iterable[tuple[str, str]], main: str, more: str = "") -> str:
+    """A page of this style, and `more` of it. `head` and `main` are HTML; a browser may load nothing for it."""
     listed = "".join(f'<li><a href="#{id}">{escaped(name)}</a></li>' for id, name in contents)
-    css = (files("laneway.people") / "page.css").read_text("utf-8") + style
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -46,7 +61,7 @@ def framed(title: str, head: str, contents: Iterable[tuple[str, str]], main: str
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{escaped(title)}</title>
 <style>
-{css}</style>
+{style()}{more}</style>
 </head>
 <body>
 <header>
@@ -60,9 +75,8 @@ def framed(title: str, head: str, contents: Iterable[tuple[str, str]], main: str
 """
 
 
-def _section(section: Section, document: Document) -> str:
+def _section(section: Section, drawing: str) -> str:
     lead = "".join(f"<p>{escaped(text)}</p>\n" for text in section.lead)
-    drawing = _drawing(document) if section.id == "matrix" else ""
     table = "" if section.table is None else table_html(section.table, section.id)
     title = f'<h2 id="{section.id}-title">{escaped(section.title)}</h2>'
     return (
@@ -133,4 +147,11 @@ def _wide(names: Iterable[str], least: int) -> int:
 
 def escaped(text: str) -> str:
     """A text as HTML that shows it as it is."""
-    return escape(text, quote=True)
+    return escape(visible(text), quote=True)
+
+
+def visible(text: str) -> str:
+    """Characters that do not show, or that turn the direction of others, spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
