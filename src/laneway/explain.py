@@ -114,6 +114,7 @@ def headline(decision: Decision, currency: str) -> str:
         else ""
     )
     cost = money(decision.estimated_cost, currency)
+    weak += "; the answer waits for a person" if decision.release != "now" else ""
     return f"Route to {decision.lanes[0]}{then}{weak}. The first call costs about {cost}; {_deadline(decision)}."
 
 

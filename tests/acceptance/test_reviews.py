@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 import openai
 import pytest
+from click.testing import CliRunner
 from openai.types.chat import ChatCompletion
 from tests.harness import Answered, Bench, bench, run
 
+from laneway.cli import main
 from laneway.record import Feedback
 from laneway.review.people import FILE, People
 from laneway.store import Content, Reader
@@ -371,5 +374,30 @@ def test_two_reviewers_at_once_end_an_item_once(tmp_path: Path) -> None:
             assert sorted(done) == [200] + [409] * 19
             with closing(Reader.open(tmp_path / "laneway.db")) as reader:
                 assert sum(1 for _, entry in reader.desk() if getattr(entry, "final", False)) == 1
+
+    run(test)
+
+
+def test_explain_and_why_tell_of_the_person(tmp_path: Path) -> None:
+    """Beside a reviewers file `explain` routes and says that a person has the answer; `why` tells who did what."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held()
+            policy = tmp_path / "laneway.yaml"
+            policy.write_text(it.bench.gateway.active.policy.text)
+            line = ["--policy", str(policy)]
+            waiting = CliRunner().invoke(main, ["why", told["review"], *line]).output
+            assert "waits for a person (approval, reviews[0]) until" in waiting
+            await it.act(told["review"], "approve")
+            done = CliRunner().invoke(main, ["why", told["review"], *line]).output
+            assert "approve by Anna at" in done
+            seen = json.loads(CliRunner().invoke(main, ["why", told["review"], *line, "--json"]).output)
+            assert (seen["review"]["cause"], seen["resolutions"][0]["action"]) == ("approval", "approve")
+            explained = CliRunner().invoke(main, ["explain", *line, "--workload", "flags", "--json"])
+            made = json.loads(explained.output)
+            assert (explained.exit_code, made["decision"], made["release"]) == (0, "route", "after-approval")
+            (tmp_path / FILE).unlink()
+            assert CliRunner().invoke(main, ["explain", *line, "--workload", "flags"]).exit_code == 4
 
     run(test)

@@ -30,6 +30,7 @@ from laneway.policy import Policy
 from laneway.policy_cases import Case
 from laneway.policy_file import load
 from laneway.providers.http import HttpProvider
+from laneway.review.people import FILE, People
 from laneway.signals import DIFFICULTIES, NEEDS, Ask, Signals
 from laneway.wall import walled
 from laneway.wire import openai
@@ -77,7 +78,8 @@ def explain(
     policy = load(policy_path)
     day, case = _case(policy, policy_path, flags)
     out_of_use = [_known("--down", lane, tuple(policy.lanes)) for lane in flags["down"]]
-    facts = Facts(today=day, closed=down((*out_of_use, *(case.down if case else ()))))
+    reviewed = case is None and People.load(policy_path.parent / FILE).can_review()
+    facts = Facts(today=day, closed=down((*out_of_use, *(case.down if case else ()))), reviewers=reviewed)
     known = recalled(policy, default_log(policy_path, log_path), day)
     notes = _notes(policy, known.standing)
     if all_:

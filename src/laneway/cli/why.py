@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
         told = story_contract(
             story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)
         )
-        as_json(told | {"feedback": _feedback(story), "shut": list(story.shut), "compared": _compared(story)})
+        told |= {"feedback": _feedback(story), "shut": list(story.shut), "compared": _compared(story)}
+        as_json(told | _reviewed(story))
     else:
         print_story(story, policy)
 
@@ -131,12 +133,37 @@ def print_story(story: Story, policy: Policy) -> None:
         was = shut.measured or "a model without a name"
         out.print(f"  {shut.lane} was measured as {was} and answered as {shut.answered}: it is shut until it is "
                   "measured anew", style="yellow")  # fmt: skip
+    _print_review(story)
     _print_feedback(story)
     _print_unseen(story, policy)
     where = json.dumps(policy.name, ensure_ascii=False)
     out.print(
         f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…"
     )
+
+
+def _reviewed(story: Story) -> dict[str, object]:
+    """What was put before people, and what they made of it."""
+    done = [{"at": at.isoformat(timespec="milliseconds"), **msgspec.to_builtins(made)}
+            for at, made in story.resolutions]  # fmt: skip
+    return {"review": msgspec.to_builtins(story.review.entry) if story.review else None, "resolutions": done}
+
+
+def _print_review(story: Story) -> None:
+    if story.review is None:
+        return
+    review = story.review.entry
+    people = "two people" if review.eyes > 1 else "a person"
+    until = datetime.datetime.fromtimestamp(review.until / 1e6, datetime.UTC)
+    told = f"waits for {people} ({review.cause}, {review.rule})"
+    ended = any(made.entry.final for made in story.resolutions)
+    out.print(f"  {told.replace('waits', 'waited') if ended else f'{told} until {until:%Y-%m-%d %H:%M} UTC'}",
+              style=None if ended else "yellow", soft_wrap=True)  # fmt: skip
+    for at, made in story.resolutions:
+        who = f" by {made.by}" if made.by else ", as its time was over"
+        onward = f"; sent on as {made.child}" if made.child else ""
+        more = "" if made.final else "; not the last word"
+        out.print(f"  {made.action}{who} at {at:%Y-%m-%d %H:%M:%S} UTC{onward}{more}", soft_wrap=True)
 
 
 def _compared(story: Story) -> list[dict[str, object]]:
