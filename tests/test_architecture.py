@@ -73,7 +73,7 @@ LAYERS = """
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
-    replay replay.recorded replay.restated replay.again replay.money replay.kind replay.totals replay.run replay.shares
+    replay replay.recorded replay.restated replay.again replay.money replay.kind replay.totals replay.run replay.telling replay.shares
     egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
@@ -93,7 +93,7 @@ LAYERS = """
     demo demo.model demo.requests
     demo.play
     cli.output cli.asking cli.findings
-    cli.init cli.lanes cli.reject
+    cli.init cli.lanes cli.reject cli.replaying cli.replay
     cli.certificate cli.test
     cli.check cli.policy cli.diff
     cli.reviewers

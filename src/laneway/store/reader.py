@@ -214,12 +214,13 @@ class Reader:
             row: tuple[str] | None = self._db.execute(SQL["policy_text"], {"hash": hash}).fetchone()
         return row[0] if row else None
 
-    def damage(self, newest: int = _PAGE) -> str | None:
+    def damage(self, newest: int = _PAGE, progress: Callable[[int, int], None] | None = None) -> str | None:
         """What is wrong with the newest records, None where each follows from the one before. `verify` reads all."""
         try:
             last: int = self._db.execute(SQL["last_seq"]).fetchone()[0]
-            for _ in self._chain(max(0, last - newest)):
-                pass
+            for seq, _ in self._chain(max(0, last - newest)):
+                if progress and seq % _PROGRESS == 0:
+                    progress(seq, last)
         except (_BrokenError, *_DAMAGE) as error:
             return str(error)
         return None
