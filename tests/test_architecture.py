@@ -73,7 +73,7 @@ LAYERS = """
     classify.sensitivity classify.difficulty classify
     describe
     policy_cases
-    replay replay.recorded replay.restated replay.again replay.money replay.kind replay.totals replay.run replay.telling replay.shares
+    replay replay.recorded replay.restated replay.again replay.money replay.kind replay.totals replay.run replay.shares replay.telling
     egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,15 +12,21 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from laneway.cli.output import as_json, err, json_option, out
+from laneway.cli.output import as_json, default_log, err, json_option, out, since_of
+from laneway.cli.replaying import Replayed, replayed
 from laneway.clock import today
 from laneway.diff.changed import Difference
 from laneway.diff.compare import Access, Change, Report, compare
 from laneway.diff.telling import Part, conclusion, report_json, tell_access, tell_change
 from laneway.errors import PolicyError, Problem, UsageError, did_you_mean, shown
+from laneway.evidence.standing import stand
 from laneway.policy import Policy
 from laneway.policy_file import load, parse
 from laneway.proof.words import command
+from laneway.replay.again import Again, nothing
+from laneway.replay.run import Policies, Replay
+from laneway.replay.shares import NONE, Classes
+from laneway.replay.telling import recorded_json, tell_recorded, tell_share
 
 __all__ = ["diff"]
 
@@ -39,31 +46,54 @@ _SHOWN = 10
 @click.option(
     "--seconds", default=60.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Time for the comparison."
 )
+@click.option("--since", help="Say how many requests on record each class holds: of 7d, 24h, 30m, or `all`.")
+@click.option(
+    "--log", "log_path", type=click.Path(path_type=Path), envvar="LANEWAY_LOG",
+    help="The log file for --since; default: laneway.db beside OLD.",
+)  # fmt: skip
 @json_option
 @click.pass_context
 def diff(
     ctx: click.Context, old: str, new: str, *, denied: tuple[str, ...], exit_code: bool, all_: bool, seconds: float,
-    json_: bool,
+    since: str | None, log_path: Path | None, json_: bool,
 ) -> None:  # fmt: skip
     """Say which requests two policies decide differently. OLD and NEW are files, or REV:PATH of a git repository.
 
-    Exit code: 0 compared, 1 with --exit-code where anything differs, 5 invalid policy file, 6 new access that is
-    denied, or not proved.
+    Exit code: 0 compared, 1 with --exit-code where anything differs or where the chain of the log breaks, 5 invalid
+    policy file, 6 new access that is denied, or not proved.
     """
     before, after = _policy(old), _policy(new)
     known = dict.fromkeys((*before.classes, *after.classes))
     for name in denied:
         if name not in known:
             raise UsageError(f"--deny-new-access: no class `{shown(name)}`{did_you_mean(name, known)}")
+    begin = since_of(since) if since else None
     with Status("comparing", console=err):
-        most = None if all_ else _SHOWN
+        most = None if all_ or since else _SHOWN
         report = compare(before, after, today(), denied=denied, seconds=seconds, most=most)
+    found = None
+    if since and report.space is not None and not report.unproved:
+        found = replayed(default_log(Path(old), log_path), begin, partial(_sorted, before, after, report))
     if json_:
-        as_json(report_json(report))
+        held = {} if found is None else {"recorded": _recorded_json(found, since, len(report.changes))}
+        as_json(report_json(report) | held)
     else:
-        _print(report, before, after)
-    broken = report.access or report.lowered or report.unproved
-    ctx.exit(6 if broken else int(exit_code and bool(report.changes or report.differences)))
+        _print(report, before, after, found, None if all_ else _SHOWN)
+    broken = report.access or report.lowered or report.unproved or (found and NONE in found.totals.labels)
+    differs = exit_code and bool(report.changes or report.differences)
+    ctx.exit(6 if broken else int(differs or bool(found and found.broken)))
+
+
+def _recorded_json(found: Replayed, since: str | None, classes: int) -> dict[str, object]:
+    return {"since": since, "chain": found.broken, "damaged": found.damaged} | recorded_json(found.totals, classes)
+
+
+def _sorted(old: Policy, new: Policy, report: Report, archived: Policies) -> Replay:
+    """A replay that sorts what changes into the report's classes."""
+    assert report.space is not None
+    before, after = Again(old), Again(new, stand(new).of if Path(new.file).is_file() else nothing)
+    classes = Classes(before, after, report.space, report.changes, today())
+    return Replay(after, report.space, archived, old=before, sort=classes.sort)
 
 
 def _policy(place: str) -> Policy:
@@ -105,11 +135,14 @@ def _git(*arguments: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _print(report: Report, old: Policy, new: Policy) -> None:
-    for number, change in enumerate(report.changes, start=1):
+def _print(report: Report, old: Policy, new: Policy, found: Replayed | None, most: int | None) -> None:
+    for warning in () if found is None else found.warnings():
+        err.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    for number, change in enumerate(report.changes[:most], start=1):
         what, parts = tell_change(change, report.requests)
-        _print_parts(f"{number}. {what}", "bold yellow", (*parts, *_seen(change, old, new)))
-    if report.more:
+        held = () if found is None else (("recorded", tell_share(found.totals, str(number), new.currency)),)
+        _print_parts(f"{number}. {what}", "bold yellow", (*parts, *held, *_seen(change, old, new)))
+    if report.more or (most is not None and len(report.changes) > most):
         out.print("There are more classes of change; --all shows them.\n", style="yellow")
     for access in report.access:
         what, parts = tell_access(access)
@@ -124,6 +157,9 @@ def _print(report: Report, old: Policy, new: Policy) -> None:
             table.add_row(f"  {difference.about}", Text(_arrow(difference)))
         out.print(table)
         out.print()
+    if found is not None:
+        for line in tell_recorded(found.totals, new.currency):
+            out.print(line, soft_wrap=True)
     out.print(conclusion(report), style="bold", soft_wrap=True)
 
 

@@ -10,11 +10,16 @@ from laneway.lane import plain
 from laneway.replay.kind import ENDS
 from laneway.replay.money import BILLION, Sum
 from laneway.replay.run import Row
+from laneway.replay.shares import BESIDE
 from laneway.replay.totals import Totals
 
+_DEFECT = "nothing that is known: a defect of Laneway, please report it"
 _Key = TypeVar("_Key", bound=tuple[str, ...])
 
-__all__ = ["Table", "amount", "between", "conclusion", "row_json", "share", "sum_json", "tables", "totals_json"]
+__all__ = [
+    "Table", "amount", "between", "conclusion", "recorded_json", "row_json", "share", "sum_json", "tables",
+    "tell_recorded", "tell_share", "totals_json",
+]  # fmt: skip
 
 
 class Table(NamedTuple):
@@ -100,9 +105,8 @@ def conclusion(totals: Totals, currency: str) -> list[str]:
         told = [f"None of {n:,} requests would be decided otherwise."]
     else:
         told = [f"{changed.requests:,} of {n:,} requests ({share(changed.requests, n)}) would be decided otherwise."]
-    unknown = totals.ends["unknown"].requests if "unknown" in totals.ends else 0
-    if unknown:
-        told.append(f"Of {unknown:,} more nobody can say: the record lacks what the policy reads.")
+    if "unknown" in totals.ends:
+        told.append(_nobody_knows(totals))
     if every.unpriced < n:
         told.append(
             f"They cost {amount(every.cost - every.unpriced_cost)} {currency}, and would cost {between(every)}."
@@ -112,6 +116,42 @@ def conclusion(totals: Totals, currency: str) -> list[str]:
     elif changed.requests:
         told.append("Each that would be answered by another lane goes to one whose evidence meets the bar.")
     return told
+
+
+def tell_share(totals: Totals, label: str, currency: str) -> str:
+    """How many of the requests on record a class of change holds, and their money."""
+    found = totals.labels.get(label, Sum())
+    if not found.requests:
+        return "no request on record"
+    held = f"{found.requests:,} of {totals.requests:,} requests ({share(found.requests, totals.requests)})"
+    return f"{held}; cost {amount(found.cost)} {currency}, would cost {between(found)}"
+
+
+def tell_recorded(totals: Totals, currency: str) -> list[str]:
+    """What the classes hold together, and what changes beside them."""
+    changed, beside = totals.changed.requests, {k: v for k, v in totals.labels.items() if not k.isdigit()}
+    within = changed - sum(found.requests for found in beside.values())
+    told = [f"On record: {changed:,} of {totals.requests:,} requests would be decided otherwise, {within:,} of them in "
+            "these classes."]  # fmt: skip
+    told += [f"  by {BESIDE.get(label, _DEFECT)}: {tell_share(totals, label, currency)}" for label in beside]
+    if "unknown" in totals.ends:
+        told.append(
+            f"Of {totals.ends['unknown'].requests:,} more nobody can say: the record lacks what a policy reads."
+        )
+    return told
+
+
+def recorded_json(totals: Totals, classes: int) -> dict[str, object]:
+    """What each class of change holds, in the order of `changes`, and what changes beside them."""
+    beside = [label for label in totals.labels if not label.isdigit()]
+    return totals_json(totals) | {
+        "in_classes": [sum_json(totals.labels.get(str(n), Sum())) for n in range(1, classes + 1)],
+        "beside": [{"by": label} | sum_json(totals.labels[label]) for label in beside],
+    }  # fmt: skip
+
+
+def _nobody_knows(totals: Totals) -> str:
+    return f"Of {totals.ends['unknown'].requests:,} more nobody can say: the record lacks what a policy reads."
 
 
 def sum_json(found: Sum) -> dict[str, object]:
