@@ -79,7 +79,7 @@ LAYERS = """
     providers.scripted.__main__ providers.wait providers.line providers.http
     store.content store.merkle store.note store.checkpoint store.chain store.story store.reader store.signing store.writer store
     evidence.recalled
-    feedback shadowed
+    feedback shadowed webhook
     breaker slots traffic
     aside race run
     serve
@@ -89,7 +89,7 @@ LAYERS = """
     refusal
     gateway
     rehearse
-    server server.activation server.status server.http server.words server.reviews server.api server.app
+    server server.activation server.status server.http server.words server.reviews server.notify server.api server.app
     demo demo.model demo.requests
     demo.play
     cli.output cli.asking cli.findings

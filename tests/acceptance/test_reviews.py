@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 import msgspec
 import openai
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 from openai.types.chat import ChatCompletion
 from tests.harness import Answered, Bench, bench, run
 
 from laneway.cli import main
+from laneway.errors import UsageError
 from laneway.record import Feedback
 from laneway.review.people import FILE, People
+from laneway.server.notify import Notifier
 from laneway.store import Content, Reader
+from laneway.webhook import post
 
 FLAGS = "Clause 9 lets either side leave within a day. Which risks are there?"
 ASKED = {"laneway-workload": "flags"}
@@ -401,3 +405,51 @@ def test_explain_and_why_tell_of_the_person(tmp_path: Path) -> None:
             assert CliRunner().invoke(main, ["explain", *line, "--workload", "flags"]).exit_code == 4
 
     run(test)
+
+
+def test_a_webhook_is_told_of_what_waits_and_not_of_its_words(tmp_path: Path) -> None:
+    """The address gets id, class and time; it is tried again where it fails, and no redirect is followed."""
+
+    async def test() -> None:
+        got: list[bytes] = []
+        answers = iter([503, 204])
+
+        async def hook(request: web.Request) -> web.Response:
+            got.append(await request.read())
+            return web.Response(status=next(answers))
+
+        async def elsewhere(_: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"location": "/hook"})
+
+        app = web.Application()
+        app.router.add_post("/hook", hook)
+        app.router.add_post("/elsewhere", elsewhere)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        where = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with desk(tmp_path) as it:
+            it.bench.gateway.desk.told = Notifier(f"{where}/hook")
+            told = await it.held()
+            while len(got) < 2:
+                await asyncio.sleep(0.01)
+            assert got[0] == got[1]
+            value = json.loads(got[0])
+            assert (value["review"], value["workload"], value["cause"]) == (told["review"], "flags", "approval")
+            assert b"Clause" not in got[0]
+            assert b"from home" not in got[0]
+            with pytest.raises(UsageError, match=r"answered 302; redirects are not followed"):
+                await asyncio.to_thread(post, f"{where}/elsewhere", {})
+            assert len(got) == 2
+        await runner.cleanup()
+
+    run(test)
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example", "https://", "https://me:secret@a.example/", "https://a.example/ b"])
+def test_a_webhook_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+    """Only a plain http or https address is taken, and a password in it is not shown."""
+    with pytest.raises(UsageError, match="a webhook is an http or https URL") as refused:
+        Notifier(url)
+    assert "secret" not in str(refused.value)

@@ -269,6 +269,7 @@ MAY = {
     "cli.asking": {"urllib"},  # asks the server on this machine
     "cli.eval.run": {"uvloop"},  # the loop that evaluations run in, over the same door
     "cli.eval.prefer": {"uvloop"},
+    "webhook": {"http", "ssl"},  # posts to the address that an operator names, and never words of people or lanes
     "cli.init": {"http"},  # looks for a local server
     "cli.diff": {"subprocess"},  # git, for `REV:path`
     "evidence.sandbox": {"subprocess"},  # code that is graded, shut in by the kernel

@@ -17,6 +17,7 @@ from laneway.server.app import CHECKPOINT_SECONDS, GRACE, Options, run
 from laneway.store import Signing
 from laneway.store.chain import VERSION
 from laneway.store.note import PrivateKey
+from laneway.webhook import checked_url
 
 __all__ = ["serve"]
 
@@ -36,10 +37,11 @@ __all__ = ["serve"]
               help="The private key that signs them, from `laneway log key`.")  # fmt: skip
 @click.option("--checkpoint-every", "seconds", default=CHECKPOINT_SECONDS, show_default=True,
               type=click.FloatRange(0.1, 86_400), help="Seconds between two of them.")  # fmt: skip
+@click.option("--review-webhook", "webhook", metavar="URL", help="Told, without any words, of what waits for a person.")
 @json_option
 def serve(
     policy_path: Path, log_path: Path | None, host: str, port: int, most: int, grace: float, place: Path | None,
-    key: Path | None, seconds: float, json_: bool,
+    key: Path | None, seconds: float, webhook: str | None, json_: bool,
 ) -> None:  # fmt: skip
     """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy, once it is proved.
 
@@ -48,6 +50,8 @@ def serve(
     """
     if (place is None) != (key is None):
         raise UsageError("--checkpoint and --checkpoint-key go together: `laneway log key FILE` makes a key")
+    if webhook is not None:
+        checked_url(webhook)
     policy, report = proven(policy_path)
     for finding in report.findings:
         err.print(f"warning: line {finding.line}: {finding.about}: {finding.message}", style="yellow", soft_wrap=True)
@@ -84,7 +88,7 @@ def serve(
         if signing:
             _told(signing, log)
 
-    run(policy, log, Options(host, port, most, grace, signing, seconds), ready)
+    run(policy, log, Options(host, port, most, grace, signing, seconds, webhook), ready)
 
 
 def _told(signing: Signing, log: Path) -> None:

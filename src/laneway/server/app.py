@@ -25,6 +25,7 @@ from laneway.review.people import FILE, People
 from laneway.server.activation import activate, watch
 from laneway.server.api import MOST_REQUESTS, Api
 from laneway.server.http import Connection
+from laneway.server.notify import Notifier
 from laneway.store import Log, Signing
 
 __all__ = ["CHECKPOINT_SECONDS", "GRACE", "IDLE_SECONDS", "Options", "Server", "listen", "run"]
@@ -53,7 +54,8 @@ _Ready = Callable[[Gateway, int], None]
 class Options(NamedTuple):
     """How to serve: where, how many requests at once, in how many seconds to end them, and who signs the log.
 
-    `signing` is stopped, where there is one, once the log is closed; it signs every `seconds`.
+    `signing` is stopped, where there is one, once the log is closed; it signs every `seconds`. `webhook` is told
+    of what waits for a person.
     """
 
     host: str = "127.0.0.1"
@@ -62,6 +64,7 @@ class Options(NamedTuple):
     grace: float = GRACE
     signing: Signing | None = None
     seconds: float = CHECKPOINT_SECONDS
+    webhook: str | None = None
 
 
 def run(policy: Policy, log_path: Path, options: Options, on_ready: _Ready) -> None:
@@ -90,6 +93,8 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
         await asyncio.to_thread(desk.recall)
         gateway = Gateway(log, await activate(policy, log, provider), desk=desk)
         await asyncio.to_thread(gateway.shadows.recall)
+        if options.webhook is not None:
+            desk.told = Notifier(options.webhook)
         reviewing = asyncio.create_task(desk.run())
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
         with listen(options.host, options.port) as listener:
