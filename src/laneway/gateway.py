@@ -30,7 +30,7 @@ from laneway.gate import check_schema, escalation, unmended
 from laneway.judge import judged
 from laneway.policy import Policy
 from laneway.providers import Provider
-from laneway.record import Opening, Outcome, Shut, Status, Verdict
+from laneway.record import HELD, Opening, Outcome, Shut, Status, Verdict
 from laneway.refusal import Stopped, no_outage, rejected, told, unanswered, withheld
 from laneway.request import Request
 from laneway.review.acts import Kept, Words
@@ -87,7 +87,7 @@ class Gateway:
         self.traffic = Traffic()
         self.shadows = Shadows(log, today)
         self.desk = desk or Desk(log)
-        self.desk.allowed, self.desk.onward = self._may_go, self._send_on
+        self.desk.allowed, self.desk.onward, self.desk.heard = self._may_go, self._send_on, self.heard
         self.classify, self.today = classify, today
         self.others: dict[str, str] = {}
 
@@ -209,7 +209,7 @@ class Gateway:
             status, code = "held", code or f"held_for_{held.review.cause}"
         self._notice(run)
         self.traffic.ended[status] += 1
-        if status == "answered" and lane is not None:
+        if lane is not None and (status == "answered" or code == HELD):
             self.active.standing.heard.gave(run.signals.workload, lane)
         outcome = _outcome(run, status, lane, verdict, code)
         # Handed over before anything is waited for: a client that goes away now must not leave it half way to the log.

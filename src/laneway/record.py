@@ -20,6 +20,7 @@ from laneway.facts import Facts
 from laneway.signals import Ask, Signals
 
 __all__ = [
+    "HELD",
     "Action",
     "Attempt",
     "Cause",
@@ -54,6 +55,10 @@ Cause = Literal["approval", "weak", "hold", "failure"]
 Action = Literal["approve", "edit", "reject", "send", "reclassify", "expire"]
 Pull = Literal["close", "drain", "open", "pause", "resume", "stop", "go"]
 Result = Literal["better", "worse", "tie", "position", "unjudged", "failed"]
+
+
+HELD = "held_for_approval"
+"""The code of a good answer that a person must release: it is one that the lane gave."""
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):

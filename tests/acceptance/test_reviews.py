@@ -10,16 +10,20 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
 import msgspec
 import openai
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
 from openai.types.chat import ChatCompletion
+from tests.acceptance.test_feedback import measured
 from tests.harness import Answered, Bench, bench, run
+from tests.processes import served
 
 from laneway.cli import main
 from laneway.errors import UsageError
+from laneway.providers.scripted import ScriptedLane
 from laneway.record import Feedback
 from laneway.review.people import FILE, People
 from laneway.server.notify import Notifier
@@ -453,3 +457,45 @@ def test_a_webhook_that_is_none_is_refused_without_repeating_it(url: str) -> Non
     with pytest.raises(UsageError, match="a webhook is an http or https URL") as refused:
         Notifier(url)
     assert "secret" not in str(refused.value)
+
+
+def test_reviewers_rejections_shut_a_lane_whose_every_answer_they_read(tmp_path: Path) -> None:
+    """Its evidence opened it; four of six answers that people would not release close it, at once and after a restart."""
+
+    async def asked(session: aiohttp.ClientSession, url: str) -> tuple[str, str]:
+        body = {"model": "clauses", "messages": [{"role": "user", "content": "One?"}]}
+        async with session.post(f"{url}/chat/completions", json=body) as reply:
+            assert reply.status == 202
+            id = (await reply.json())["review"]
+        with closing(Reader.open(tmp_path / "laneway.db")) as reader:
+            story = reader.story(id)
+        assert story is not None
+        assert story.outcome is not None
+        return id, story.outcome.entry.lane or ""
+
+    async def test() -> None:
+        token = People(tmp_path / FILE).add("Anna", "review", (), SINCE)
+        head = {"authorization": f"Bearer {token}"}
+        async with ScriptedLane(model="m") as home, ScriptedLane(model="m") as big, aiohttp.ClientSession() as session:
+            policy = measured(tmp_path, home.url, big.url)
+            policy.write_text(policy.read_text() + "reviews: [{says: A lawyer reads it., when: {workload: clauses}}]\n")
+            server, url = await asyncio.to_thread(served, policy)
+            try:
+                given = [await asked(session, url) for _ in range(6)]
+                assert [lane for _, lane in given] == 6 * ["home"]
+                for id, _ in given[:4]:
+                    said = {"action": "reject", "comment": "wrong"}
+                    async with session.post(f"{url}/reviews/{id}", json=said, headers=head) as reply:
+                        assert reply.status == 200
+                assert (await asked(session, url))[1] == "big"
+            finally:
+                server.terminate()
+                await asyncio.to_thread(server.communicate)
+            again, url = await asyncio.to_thread(served, policy)
+            try:
+                assert (await asked(session, url))[1] == "big"
+            finally:
+                again.terminate()
+                await asyncio.to_thread(again.communicate)
+
+    run(test)

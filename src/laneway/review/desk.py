@@ -42,7 +42,7 @@ _log = logging.getLogger("laneway")
 class Desk:
     """The queue of one server. Without people or content nothing can be held for review, and `able` is False.
 
-    `allowed` says which lanes a request may be sent to, `onward` sends it; both are the gateway's.
+    `allowed` says where a request may be sent, `onward` sends it, `heard` counts rejections anew: the gateway's.
     """
 
     def __init__(self, log: Log, people: People | None = None, content: Content | None = None) -> None:
@@ -51,6 +51,7 @@ class Desk:
         self.allowed: Callable[[Opening], list[str]] = lambda _: []
         self.onward: Callable[[Onward], Coroutine[None, None, None]] | None = None
         self.told: Callable[[Item], None] = lambda _: None
+        self.heard: Callable[[], Coroutine[None, None, None]] = _unheard
         self.stopping = False
         self._turn = asyncio.Lock()
         self._sent: dict[str, asyncio.Task[None]] = {}
@@ -257,6 +258,8 @@ class Desk:
             word = self._word(item, made)
             await self.log.append(made, *((word,) if word else ()))
             item.resolutions.append(made)
+            if word is not None and not word.accepted:
+                await self.heard()
             if made.final:
                 await self._close(item, released=act.action in ("approve", "edit"))
                 self._send(kept, act, made, item)
@@ -378,6 +381,10 @@ class Desk:
         with closing(Reader.open(self.log.path)) as reader:
             story = reader.story(id)
         return story if story is not None and story.id == id else None
+
+
+async def _unheard() -> None:
+    """Nobody counts rejections."""
 
 
 def _hash(ticket: str) -> str:

@@ -21,6 +21,7 @@ import msgspec
 
 from laneway.errors import LogError
 from laneway.record import (
+    HELD,
     Compared,
     Entry,
     Feedback,
@@ -75,6 +76,7 @@ class _Ended(msgspec.Struct):
 
     status: str
     lane: str | None = None
+    code: str = ""
 
 
 _first = msgspec.json.Decoder(_First)
@@ -196,7 +198,7 @@ class Reader:
                 yield Logged(_time(at), _lever.decode(body))
 
     def tally(self, since: datetime.datetime | None = None) -> Counter[tuple[str | None, str]]:
-        """How many answers clients were given since, marked ones too, by workload and answering lane.
+        """How many answers clients were given since, or people to release, by workload and answering lane.
 
         Reads every record since once.
         """
@@ -204,7 +206,7 @@ class Reader:
         with self._reading():
             for _, body, first in self._pages("answers", since):
                 ended = _ended.decode(body)
-                if ended.status == "answered" and ended.lane is not None:
+                if ended.lane is not None and (ended.status == "answered" or ended.code == HELD):
                     found[_workload(first), ended.lane] += 1
         return found
 
