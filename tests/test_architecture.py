@@ -17,7 +17,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 
 LAYERS = """
     laneway
-    settling quantile extras
+    settling quantile
     clock errors regions addresses signals request answer decision
     lane condition
     policy
@@ -44,15 +44,18 @@ LAYERS = """
     certificate.cases certificate.kinds certificate.ways certificate.replay certificate.second
     proof.words
     classify.language contract
+    classify.plain
+    classify.sensitivity classify.difficulty classify
     gate
     wire wire.openai_answer wire.openai_reply wire.openai_screen wire.openai
     evidence evidence.sample evidence.ledger evidence.results
     evidence.sandbox.folder evidence.sandbox.inside evidence.sandbox
+    evidence.statistics evidence.statistics.numbers
     evidence.scorers.kind
     evidence.scorers.exact evidence.scorers.numeric evidence.scorers.pattern evidence.scorers.structure
     evidence.scorers.labels evidence.scorers.quote evidence.scorers.code evidence.scorers
     evidence.sets evidence.basis
-    evidence.statistics evidence.statistics.numbers evidence.statistics.bounds evidence.statistics.paired
+    evidence.statistics.bounds evidence.statistics.paired
     evidence.statistics.sequence evidence.statistics.agreement
     evidence.judging evidence.judging.family evidence.judging.labels evidence.judging.asking evidence.judging.swap
     evidence.judging.calibration evidence.judging.kept evidence.judging.rubric evidence.judging.pairs
@@ -69,8 +72,6 @@ LAYERS = """
     evidence.formats evidence.formats.shape evidence.formats.own evidence.formats.asserts
     evidence.formats.openai evidence.formats.anthropic evidence.formats.promptfoo
     evidence.formats.inspect evidence.formats.gemini
-    classify.plain
-    classify.sensitivity classify.difficulty classify
     describe
     policy_cases
     replay replay.recorded replay.restated replay.again replay.money replay.kind replay.totals replay.run replay.shares replay.telling

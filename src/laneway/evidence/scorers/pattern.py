@@ -7,7 +7,7 @@ from typing import Any
 
 from laneway.evidence.sample import Sample
 from laneway.evidence.scorers.kind import Kind, Part, ScorerError, prose
-from laneway.extras import install
+from laneway.evidence.statistics.numbers import INSTALL
 from laneway.yaml_nodes import listed, one_of
 
 __all__ = ["REGEX", "SECONDS"]
@@ -38,7 +38,7 @@ def _regex() -> Any:
     try:
         import regex  # noqa: PLC0415  # an extra
     except ImportError:
-        raise ScorerError(f"regex: needs the `eval` extra: {install('eval')}") from None
+        raise ScorerError(f"regex: needs the `eval` extra; {INSTALL}") from None
     return regex
 
 

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from laneway.errors import LanewayError
-from laneway.extras import install
 
-__all__ = ["StatisticsError", "check_confidence", "checked", "libraries", "root"]
+__all__ = ["INSTALL", "StatisticsError", "check_confidence", "checked", "libraries", "root"]
+
+
+INSTALL = "in a clone: sh scripts/setup demo,eval; for the package: pip install 'laneway[eval]'"
+"""What to do where the `eval` extra is missing."""
 
 
 class StatisticsError(LanewayError):
@@ -21,7 +24,7 @@ def libraries() -> tuple[Any, Any]:
         import numpy as np  # noqa: PLC0415  # an extra, and slow to load
         from scipy import special  # noqa: PLC0415
     except ImportError:
-        raise StatisticsError(f"statistics need the `eval` extra: {install('eval')}") from None
+        raise StatisticsError(f"statistics need the `eval` extra; {INSTALL}") from None
     return np, special
 
 
