@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from laneway.errors import PolicyError, Problem, did_you_mean
+from laneway.classify import fact_of
+from laneway.errors import PolicyError, Problem, RequestError, did_you_mean
 from laneway.evidence.ledger import Evidence, On
 from laneway.evidence.sample import EvalSet, prompt_hash, set_hash
 from laneway.evidence.sets import MOST_BYTES, read_set
 from laneway.policy import Policy, Workload
 
-__all__ = ["Basis", "basis", "on_set", "policy_folder", "read_prompt", "unknown_classes"]
+__all__ = ["Basis", "basis", "on_set", "policy_folder", "read_prompt", "unknown_words"]
 
 _MOST_PROMPT = 1_000_000
 
@@ -31,7 +33,8 @@ class Basis:
 def basis(policy: Policy, entries: Iterable[Evidence] = ()) -> Basis:
     """The files that the policy's workloads name. Raises PolicyError with every one that cannot be used.
 
-    A set whose very bytes an entry of the ledger was measured on is not parsed again.
+    A set whose very bytes an entry of the ledger was measured on is not parsed again, unless it may state facts: these
+    the policy may not have any more.
     """
     reading = _Reading(policy, entries)
     prompts, sets_of = dict[str, str](), dict[str, tuple[On, ...]]()
@@ -73,11 +76,16 @@ def read_prompt(path: Path) -> str:
     return text
 
 
-def unknown_classes(policy: Policy, found: EvalSet) -> Iterator[str]:
-    """What is wrong with the classes of a set's samples, for a policy that does not have them."""
+def unknown_words(policy: Policy, found: EvalSet) -> Iterator[str]:
+    """What is wrong with the classes and facts of a set's samples, for a policy that does not have them."""
     for unknown in sorted({sample.sensitivity for sample in found.samples} - {*policy.classes}):
         hint = did_you_mean(unknown, policy.classes)
         yield f"has samples of a class `{unknown}` that the policy does not have{hint}"
+    for name, value in sorted({fact for sample in found.samples for fact in sample.facts.items()}):
+        try:
+            fact_of(policy, f"fact-{name.lower()}", value)
+        except RequestError as error:
+            yield f"states a fact that the policy does not know: {error}"
 
 
 def on_set(path: Path, found: EvalSet, prompt: str) -> On:
@@ -107,7 +115,8 @@ class _Reading:
         path = policy_folder(self.policy) / name
         self.files.append(path)
         try:
-            one = self.known.get((work.name, _file_hash(path))) or self._parsed(work, path)
+            known = self.known.get((work.name, _file_hash(path)))
+            one = self._parsed(work, path) if known is None or _states_facts(path) else known
         except PolicyError as error:
             self._note(work, error)
             return None
@@ -120,7 +129,7 @@ class _Reading:
         problems = []
         if found.workload != work.name:
             problems.append(f"is a set for the workload `{found.workload}`, not for `{work.name}`, which names it")
-        problems += unknown_classes(policy, found)
+        problems += unknown_words(policy, found)
         if problems:
             raise PolicyError(Problem(str(path), 0, 0, problem) for problem in problems)
         return on_set(path, found, "")
@@ -136,6 +145,11 @@ class _Reading:
 
     def _problem(self, work: Workload, what: str) -> Problem:
         return Problem(self.policy.file, work.line, 1, f"workload `{work.name}`: {what}")
+
+
+def _states_facts(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b"facts") >= 0
 
 
 def _file_hash(path: Path) -> str:

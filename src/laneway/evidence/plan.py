@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from laneway.classify import fact_of
-from laneway.errors import PolicyError, Problem, RequestError, UsageError, did_you_mean, shown
-from laneway.evidence.basis import on_set, policy_folder, read_prompt, unknown_classes
+from laneway.errors import PolicyError, Problem, UsageError, did_you_mean, shown
+from laneway.evidence.basis import on_set, policy_folder, read_prompt, unknown_words
 from laneway.evidence.ledger import On
 from laneway.evidence.sample import EvalSet, prompt_hash
 from laneway.evidence.scorers.kind import folded
@@ -102,12 +101,7 @@ def _checked(policy: Policy, path: Path) -> EvalSet:
     if found.workload not in policy.workloads:
         problems.append(f"is a set for a workload `{found.workload}` that the policy does not have"
                         f"{did_you_mean(found.workload, policy.workloads)}")  # fmt: skip
-    problems += unknown_classes(policy, found)
-    for name, value in sorted({fact for sample in found.samples for fact in sample.facts.items()}):
-        try:
-            fact_of(policy, f"fact-{name.lower()}", value)
-        except RequestError as error:
-            problems.append(f"states a fact that the policy does not know: {error}")
+    problems += unknown_words(policy, found)
     if problems:
         raise PolicyError(Problem(f"{path}", 0, 0, problem) for problem in problems)
     return found

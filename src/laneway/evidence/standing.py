@@ -193,22 +193,23 @@ class Standing:
     def _stale(self, entry: Evidence, lane: Lane, today: datetime.date) -> str:
         """Why the entry does not count any more, if so: the first thing that has changed since."""
         policy, day = self.policy, entry.at.date()
+        when = f"{entry.at:%Y-%m-%d %H:%M:%S} UTC" if day == today else f"{day}"  # what was today is told to the second
         assert policy is not None
         if entry.at > _now():
             return f"it is dated {entry.at:%Y-%m-%d %H:%M}, which is ahead of the clock"
         now = {one.set: one for one in self.basis.on.get(entry.workload, ())}
         then = {one.set: one for one in entry.on}
         if now.keys() != then.keys():
-            return f"the sets were {', '.join(sorted(then))} on {day}, and are {', '.join(sorted(now)) or 'none'} now"
+            return f"the sets were {', '.join(sorted(then))} on {when}, and are {', '.join(sorted(now)) or 'none'} now"
         for name, one in now.items():
             if one.hash != then[name].hash:
-                return f"the set {name} has changed since {day}"
+                return f"the set {name} has changed since {when}"
             if one.prompt != then[name].prompt:
-                return f"the prompt of {name} has changed since {day}"
+                return f"the prompt of {name} has changed since {when}"
         if entry.model != lane.model:
-            return f"the model was {entry.model} on {day}, and is {lane.model} now"
+            return f"the model was {entry.model} on {when}, and is {lane.model} now"
         if entry.endpoint != lane.url:
-            return f"it was measured at another address on {day}"
+            return f"it was measured at another address on {when}"
         for other in self._others(lane):
             if other.at >= entry.at and other.answered != entry.reported:
                 measured = entry.reported or "a model without a name"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
+import stat
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,9 @@ def test_what_is_appended_is_read(tmp_path: Path) -> None:
     """Entries come back in their order, each as it was."""
     ledger = tmp_path / "evidence.jsonl"
     assert read(ledger) == ()
+    append(ledger, evidence())
+    assert stat.S_IMODE(ledger.stat().st_mode) == 0o644  # figures alone, to be reviewed and deployed with the policy
+    ledger.unlink()
     append(ledger, evidence())
     append(ledger, evidence("premium"), evidence("shared"))
     assert [entry.lane for entry in read(ledger)] == ["home", "premium", "shared"]

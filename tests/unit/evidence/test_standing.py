@@ -332,6 +332,19 @@ def test_files_that_cannot_be_used_are_named_with_their_place_in_the_policy(fold
     edited("evals/flags.yaml", "workload: other", "workload: clauses")(folder)
     edited("evals/flags.yaml", "sensitivity: public", "sensitivity: publik")(folder)
     assert "has samples of a class `publik` that the policy does not have; did you mean `public`?" in wrong(folder)
+    edited("evals/flags.yaml", "sensitivity: publik", "sensitivity: public\nfacts: {matter: sealed}")(folder)
+    assert "states a fact that the policy does not know: laneway-fact: unknown value `matter`" in wrong(folder)
+
+
+def test_a_fact_that_the_policy_no_longer_has_ends_a_set_that_was_measured(folder: Path) -> None:
+    """Whoever holds evidence on a set that states facts reads it anew, as `eval run` would."""
+    edited("laneway.yaml", "lanes:\n", "facts: {matter: {values: [sealed, ordinary]}}\nlanes:\n")(folder)
+    edited("evals/flags.yaml", "sensitivity: public", "sensitivity: public\nfacts: {matter: sealed}")(folder)
+    append(folder / FILE, evidence(folder))
+    assert basis(load(folder / "laneway.yaml"), read(folder / FILE)).on["clauses"]
+    edited("laneway.yaml", "[sealed, ordinary]", "[secret, ordinary]")(folder)
+    with pytest.raises(PolicyError, match="unknown value `sealed`"):
+        basis(load(folder / "laneway.yaml"), read(folder / FILE))
 
 
 class _Log:
