@@ -190,8 +190,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     """How `lane`'s unseen answer to decision `id` compares with the `incumbent`'s, by `rule` of the shadows.
 
     `position`: the judge's word went with the order. `unjudged`: they differ, and nobody could say which is better.
-    `failed`: no answer, for the reason in `code`, or one that fails the checks in `failed`; `interrupted` is no fault
-    of the lane. `cost` is of all the calls, `seconds` of the lane's own; `model` is what it calls itself.
+    `failed`: no answer, or one that fails the checks in `failed`. `code` says why it is one of these two; `interrupted`
+    is no fault of the lane. `cost` is of all the calls, `seconds` of the lane's own; `model` is what it calls itself.
     """
 
     id: str

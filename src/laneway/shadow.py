@@ -188,20 +188,25 @@ class _Trial:
             return self.ended("failed", code=error.code, seconds=round(time.monotonic() - started, 3))
         known = {"seconds": round(seconds, 3), "model": answer.model}
         refuses = answer.refusal and not self.got.answer.refusal
-        failed = failing(run.policy.gate, run.request, answer) or ("refusal",) * refuses
+        failed = (
+            failing(run.policy.gate, run.request, answer, run.policy.output(run.signals.workload))
+            or ("refusal",) * refuses
+        )
         if failed:
             return self.ended("failed", failed=failed, **known)
         if _alike(answer, self.got.answer):
             return self.ended("tie", **known)
-        judge, result = await self._judged(answer)
-        return self.ended(result, judge=judge, **known)
+        judge, result, code = await self._judged(answer)
+        return self.ended(result, judge=judge, code=code, **known)
 
-    async def _judged(self, answer: Answer) -> tuple[str, Result]:
-        """Which of two different answers is better, and by whose word; nobody's where none may or can say."""
+    async def _judged(self, answer: Answer) -> tuple[str, Result, str]:
+        """Which of two different answers is better, and by whose word; why nobody's, where none may or can say."""
         run = self.run
         unseen = next((each for each in run.route.shadow if each.rule == self.rule.id), None)
-        if unseen is None or run.request.unreadable or not _MEDIA.isdisjoint(run.request.needs):
-            return "", "unjudged"
+        if unseen is None or not unseen.judge:
+            return "", "unjudged", "no-judge"
+        if run.request.unreadable or not _MEDIA.isdisjoint(run.request.needs):
+            return "", "unjudged", "no-text"
         authors = frozenset[str]()
         for lane, given in ((self.lane, answer), (run.policy.lanes[self.got.lane], self.got.answer)):
             authors |= families((lane.model, *lane.reports, given.model or ""))
@@ -209,6 +214,7 @@ class _Trial:
         sample = Sample(id=run.id, messages=(Message("user", conversation),), scorers=(),
                         sensitivity=run.signals.sensitivity)  # fmt: skip
         pair = Pair(sample, ASKS, _told(answer), _told(self.got.answer))
+        why = "author"
         for name in unseen.judge:
             lane = run.policy.lanes[name]
             if name in (self.lane.name, self.got.lane) or authors & families((lane.model, *lane.reports)):
@@ -216,11 +222,14 @@ class _Trial:
             try:
                 found = await placed(self._ask, name, pair)
             except (LaneError, _Unmade):
-                return name, "unjudged"
+                return name, "unjudged", "judge-failed"
             if found is not None:
-                kin = authors & families(found.reported)
-                return name, "unjudged" if kin else _RESULTS[found.outcome]
-        return "", "unjudged"
+                if authors & families(found.reported):
+                    return name, "unjudged", "author"
+                result = _RESULTS[found.outcome]
+                return name, result, "unclear" if result == "unjudged" else ""
+            why = "wall"
+        return "", "unjudged", why
 
     async def _ask(self, lane: str, messages: Sequence[Message], _: Sample) -> Said:
         """A judge's reply, if the text to judge may go there; both answers make it another text than the client's."""

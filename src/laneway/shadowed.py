@@ -10,16 +10,26 @@ from laneway.evidence.statistics.sequence import Standing, standing
 from laneway.quantile import quantile
 from laneway.store import Seen
 
-__all__ = ["Tally", "tallied"]
+__all__ = ["UNSAID", "Tally", "tallied"]
+
+UNSAID = {
+    "no-judge": "no lane under `judge` that this request may use, or none is named",
+    "no-text": "there are pictures or files in the request",
+    "author": "each judge is one of the two lanes, or of the family of one",
+    "wall": "the two answers may not go to a judge",
+    "judge-failed": "the judge could not be asked, or failed",
+    "unclear": "the judge gave no clear word",
+}
+"""Why nobody said which of two answers is better, by code."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """One candidate `lane` against one `incumbent`, by `rule` on `workload` (None for none).
 
-    `checks` and `codes` count why unseen answers failed, checks and errors apart. `interrupted` ended early by no
-    fault of the lane and count nowhere. `seconds` are those of each call that ended, `models` what the lane called
-    itself. Money is in the policy's currency.
+    `checks` and `codes` count why unseen answers failed, checks and errors apart; `unsaid` why nobody judged.
+    `interrupted` ended early by no fault of the lane and count nowhere. `seconds` are those of each call that ended,
+    `models` what the lane called itself. Money is in the policy's currency.
     """
 
     workload: str | None
@@ -37,6 +47,7 @@ class Tally:
     cost: float = 0.0
     checks: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
+    unsaid: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     judges: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
@@ -89,4 +100,5 @@ def tallied(comparisons: Iterable[Seen]) -> list[Tally]:
                 row.ties += 1
             case result:
                 setattr(row, result, getattr(row, result) + 1)
+                row.unsaid.update([made.code] if made.code else ())
     return list(found.values())

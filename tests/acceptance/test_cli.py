@@ -456,6 +456,8 @@ def test_json_is_one_valid_value(policy: Path, log: Path, tmp_path: Path) -> Non
         "public",
     ]
     story = read_json(run("why", IDS[0], *at, "--json"))
+    assert list(story)[:2] == ["id", "at"]
+    assert (story["id"], story["at"]) == (IDS[0], story["times"]["at"])
     assert [a["lane"] for a in story["attempts"]] == ["home", "away"]
     assert (story["outcome"], story["lane"], story["verdict"]["verdict"]) == ("answered", "away", "pass")
     assert set(story["times"]) == {"at", "ended_at", "total_ms"}

@@ -118,6 +118,7 @@ def test_the_client_gets_its_answer_and_sees_nothing(tmp_path: Path, stream: boo
                     (made,) = await compared(b)
         assert plain[0] == plain[1]
         assert (made.lane, made.incumbent, made.rule, made.result) == ("premium", "home", "shadow[0]", "unjudged")
+        assert made.code == "no-judge"
         assert made.cost > 0
         assert made.model == "premium-model"
 
@@ -288,9 +289,24 @@ def test_a_blind_judge_compares_in_both_orders(tmp_path: Path, verdicts: dict[st
             await b.ask()
             (made,) = await compared(b)
             assert (made.result, made.judge) == (result, "arbiter")
+            assert made.code == ("unclear" if result == "unjudged" else "")
             assert len(arbiter.seen) == 2
             assert all(b"premium" not in seen.raw.replace(b"from premium", b"") for seen in arbiter.seen)
             assert [i.entry.why for i in b.story().unseen] == ["shadow", "judge", "judge"]
+
+    run(check)
+
+
+def test_an_unseen_answer_is_held_to_the_output_of_its_workload(tmp_path: Path) -> None:
+    """As the one that the client got: what breaks the contract has failed, however good it may read."""
+
+    async def check() -> None:
+        work = "\n  letters: {sensitivity: internal, output: {most_chars: 9}}"
+        async with shadowed(tmp_path, more_work=work, **rule()) as b:
+            b.home.answer = "short"
+            assert (await b.ask(model="letters")).status == 200
+            (made,) = await compared(b)
+            assert (made.result, made.failed) == ("failed", ("contract",))
 
     run(check)
 
@@ -306,7 +322,11 @@ def test_a_judge_of_either_lanes_family_is_not_asked(tmp_path: Path) -> None:
         ):  # fmt: skip
             await b.ask()
             (made,) = await compared(b)
-            assert (made.result, made.judge) == ("unjudged", "")
+            assert (made.result, made.judge, made.code) == ("unjudged", "", "author")
+            told = CliRunner().invoke(main, ["shadow", "--log", str(b.log)]).output
+            assert "unjudged 1: each judge is one of the two lanes, or of the family of one" in told
+            why = CliRunner().invoke(main, ["why", made.id, "--log", str(b.log)]).output
+            assert "unjudged (each judge is one of the two lanes, or of the family of one) against home" in why
             assert arbiter.seen == []
 
     run(check)
@@ -324,7 +344,7 @@ def test_an_answer_that_raises_the_class_goes_to_no_judge_outside(tmp_path: Path
             b.premium.answer = "Her number is 19811218-9876."
             await b.ask()
             (made,) = await compared(b)
-            assert (made.result, made.judge) == ("unjudged", "")
+            assert (made.result, made.judge, made.code) == ("unjudged", "", "wall")
             assert arbiter.seen == []
 
     run(check)
@@ -428,7 +448,7 @@ def test_pictures_are_answered_unseen_where_the_lane_reads_them_and_are_never_ju
             assert (await b.ask(messages=messages)).status == 200
             if seen:
                 (made,) = await compared(b)
-                assert (made.result, made.judge) == ("unjudged", "")
+                assert (made.result, made.judge, made.code) == ("unjudged", "", "no-text")
             await settled(b)
             assert (len(arbiter.seen), len(b.home.seen)) == (seen, 1)
 

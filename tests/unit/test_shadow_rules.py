@@ -11,6 +11,8 @@ from laneway.decide import decide
 from laneway.decision import Route
 from laneway.diff.compare import compare
 from laneway.errors import PolicyError
+from laneway.evidence.owed import findings
+from laneway.evidence.standing import Standing
 from laneway.explain import contract
 from laneway.facts import Facts
 from laneway.policy_file import parse
@@ -125,6 +127,23 @@ def test_check_finds_a_planted_leak(key: str) -> None:
     assert (planted.about, planted.lane) == ("shadow[0]", "away")
     assert planted.witness is not None
     assert planted.witness.signals.sensitivity == "restricted"
+
+
+def test_check_warns_of_a_shadow_that_nobody_can_judge() -> None:
+    """Each judge is one of the two lanes, or of the family of one; a lane of another family may."""
+    judged = policy(RULE.replace("share", "judge: [home], share"))
+    (found,) = (each for each in findings(Standing(parse(judged)), TODAY) if each.code == "never-judged")
+    assert (found.about, found.severity) == ("shadow[0]", "warning")
+    assert "nobody can judge what away says" in found.message
+    third = judged.replace("strength: [home,", "strength: [home, third,").replace(
+        "lanes:\n",
+        'lanes:\n  third: {kind: local, provider: openai, url: "http://127.0.0.1:9/v1", model: qwen3, price: 0}\n',
+        1,
+    )
+    alike = third.replace("judge: [home]", "judge: [third]")
+    assert not [each for each in findings(Standing(parse(alike)), TODAY) if each.code == "never-judged"]
+    assert [e for e in findings(Standing(parse(third.replace("judge: [home], share", "judge: [away], share"))), TODAY)
+            if e.code == "never-judged"]  # fmt: skip
 
 
 def test_a_must_holds_for_shadows_too() -> None:

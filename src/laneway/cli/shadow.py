@@ -19,7 +19,7 @@ from laneway.cli.output import (
     print_table,
     since_of,
 )
-from laneway.shadowed import Tally, tallied
+from laneway.shadowed import UNSAID, Tally, tallied
 
 __all__ = ["shadow"]
 
@@ -74,6 +74,8 @@ def _print(row: Tally) -> None:
     between = f"{stands.low:.0%} to {stands.high:.0%} at {stands.confidence:.0%}"
     of = f"{stands.wins + stands.losses} that one of them won"
     out.print(f"  preferred in {stands.share:.0%} of {of}, surely within {between}: {row.verdict}", soft_wrap=True)
+    for code, count in sorted(row.unsaid.items()):
+        out.print(f"  unjudged {count}: {UNSAID.get(code, code)}", soft_wrap=True)
     for what, many in ((row.checks, "checks"), (row.codes, "no answer")):
         if what:
             told = ", ".join(f"{name} {count}" for name, count in sorted(what.items()))

@@ -16,6 +16,7 @@ from laneway.explain import attempt_line, money, story_contract
 from laneway.policy import Policy
 from laneway.policy_file import parse
 from laneway.rejections import standing
+from laneway.shadowed import UNSAID
 from laneway.store import Reader, Story
 
 __all__ = ["print_story", "times", "why"]
@@ -56,7 +57,7 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
             ctx.exit(1)
         policy = _archived(reader, story)
     if json_:
-        told = story_contract(
+        told = {"id": story.id, "at": times(story)["at"]} | story_contract(
             story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)
         )
         told |= {"feedback": _feedback(story), "shut": list(story.shut), "compared": _compared(story)}
@@ -178,6 +179,7 @@ def _print_unseen(story: Story, policy: Policy) -> None:
     for _, made in story.compared:
         why = ", ".join(filter(None, (made.code, *made.failed)))
         by = f" says {made.judge}" if made.judge else ""
+        why = UNSAID.get(why, why)
         told = f"{made.result}{f' ({why})' if why else ''} against {made.incumbent}{by}"
         cost = money(made.cost, policy.currency)
         out.print(f"  unseen: {made.lane} {told}; {made.seconds:.1f} s, {cost} ({made.rule})", soft_wrap=True)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from laneway.admission import admitted
+from laneway.evidence.judging.family import families
 from laneway.evidence.standing import Standing
+from laneway.policy import Policy
 from laneway.proof.finding import Finding
 from laneway.proof.lint import SOON
 from laneway.signals import LANGUAGES, Signals
@@ -53,6 +55,31 @@ def owed(standing: Standing, today: datetime.date) -> Iterator[Owed]:
                 yield Owed(work.name, lane, language, reason.code, reason.effect, until)
 
 
+def _never_judged(policy: Policy, today: datetime.date) -> Iterator[Finding]:
+    """A warning for each shadow of which no judge is of another family than both of any two lanes it compares."""
+    kin = {lane.name: families((lane.model, *lane.reports)) for lane in policy.lanes.values()}
+
+    def meant(words: tuple[str, ...]) -> set[str]:
+        found = set[str]()
+        for word in words:
+            zone = policy.zones.get(word)
+            inside = [n for n, x in policy.lanes.items() if zone and not zone.lacks(x, today, policy.fresh_days)]
+            found |= {word} if word in policy.lanes else set(inside if zone else policy.lanes)
+        return found
+
+    for rule in policy.shadows:
+        for lane in sorted(meant(rule.lanes)) if rule.judge and today <= rule.until else ():
+            pairs = ((judge, other) for judge in meant(rule.judge) for other in policy.lanes if other != lane)
+            if not any(
+                judge not in (lane, other) and not kin[judge] & (kin[lane] | kin[other]) for judge, other in pairs
+            ):
+                yield Finding(
+                    code="never-judged", about=rule.id, line=rule.line, says=rule.says, severity="warning",
+                    message=f"nobody can judge what {lane} says: each judge is one of the two lanes, or of its family",
+                    remedy="name a judge of another family, or let equal answers alone tell",
+                )  # fmt: skip
+
+
 def lowered(standing: Standing, today: datetime.date) -> Iterator[Owed]:
     """Those lanes that would serve on evidence, but for what was seen of them since it was measured."""
     met = {(o.workload, o.lane, o.language) for o in owed(standing.by_ledger(), today) if o.code == "evidence-met"}
@@ -79,6 +106,7 @@ def findings(standing: Standing, today: datetime.date) -> Iterator[Finding]:
             message=f"no evidence counts: {standing.trouble}",
             remedy="restore the ledger; until then lanes serve on waivers alone",
         )  # fmt: skip
+    yield from _never_judged(policy, today)
     rows = list(owed(standing, today))
     for name, language in dict.fromkeys((row.workload, row.language) for row in rows):
         lanes = [row for row in rows if (row.workload, row.language) == (name, language)]
