@@ -16,15 +16,17 @@ __all__ = ["admitted"]
 def admitted(policy: Policy, lane: str, workload: str | None, shown: Shown | None, today: datetime.date) -> Reason:
     """Why the lane may serve (`evidence-met`, `waived`), or may not (`no-evidence`)."""
     if shown is not None and shown.meets(policy.gate.bar):
-        return Reason("evidence-met", "gate.evidence", "", _told(policy, shown), policy.gate.says, lane)
+        return Reason("evidence-met", "gate.evidence", "", _told(policy, shown), "", lane)
     waivers = list(_waivers(policy, lane, workload))
     for waiver in waivers:
         if today <= waiver.until and lane not in policy.gone:
-            so_far = f"; {_lacking(policy, lane, shown)}" if shown else ""
+            so_far = f"; {_lacking(policy, lane, workload, shown)}" if shown else ""
             effect = f"{lane} serves without evidence until {waiver.until}, waived by {waiver.by}{so_far}"
             return Reason("waived", waiver.id, "", effect, waiver.says, lane)
     waived = f"its waiver ended on {max(w.until for w in waivers)}" if waivers else "nobody has waived it"
-    return Reason("no-evidence", "gate.evidence", "", f"{_lacking(policy, lane, shown)}, and {waived}", "", lane)
+    return Reason(
+        "no-evidence", "gate.evidence", "", f"{_lacking(policy, lane, workload, shown)}, and {waived}", "", lane
+    )
 
 
 def _waivers(policy: Policy, lane: str, workload: str | None) -> Iterator[Waiver]:
@@ -34,8 +36,10 @@ def _waivers(policy: Policy, lane: str, workload: str | None) -> Iterator[Waiver
             yield waiver
 
 
-def _lacking(policy: Policy, lane: str, shown: Shown | None) -> str:
+def _lacking(policy: Policy, lane: str, workload: str | None, shown: Shown | None) -> str:
     """What the lane's evidence lacks."""
+    if workload is None:
+        return f"{lane} has no evidence, as only work of a named workload is measured"
     if shown is None:
         return f"{lane} has shown no evidence for this workload"
     if shown.missing:

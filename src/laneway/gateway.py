@@ -237,7 +237,7 @@ class Gateway:
     def _shut(self, run: Run) -> list[Shut]:
         """The lanes whose evidence does not count any more, as they answered as another model than was measured."""
         standing, found = self.active.standing, list[Shut]()
-        for attempt in run.attempts if run.policy is self.active.policy else ():
+        for attempt in run.attempts:  # the lanes of the run's own policy: what they were seen to be outlives it
             other = attempt.model and standing.answered(run.policy.lanes[attempt.lane], attempt.model)
             if other:
                 _log.error("lane %s was measured as %s and answers as %s (decision %s): its evidence does not count",

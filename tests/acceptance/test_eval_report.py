@@ -103,6 +103,14 @@ def test_a_report_changes_nothing(folder: Path) -> None:
     assert stat.S_IMODE((folder / "evals.db").stat().st_mode) == 0o600
 
 
+def test_what_holds_answers_is_for_its_owner_alone(folder: Path) -> None:
+    """The page is, as the results; and what was written is said."""
+    told = run("report", "--html", "page.html").output
+    assert stat.S_IMODE((folder / "page.html").stat().st_mode) == 0o600
+    assert told == "wrote page.html; it holds questions and answers\n"
+    assert run("report", "--html", "page.html", "--no-content").output == "wrote page.html\n"
+
+
 def test_a_sample_that_changed_no_longer_counts(folder: Path) -> None:
     """Its results are left out and counted, as its evidence is stale."""
     file = folder / "clauses.jsonl"
@@ -178,10 +186,9 @@ def test_lanes_without_a_common_sample_are_said_to_have_none(folder: Path) -> No
     rows = [row for row in rated(folder, RATES) if (row.lane == "home") == (row.sample < "s-00060")]
     kept(folder, rows)
     result = run("compare", "home", "premium")
-    assert (result.exit_code, result.output) == (
-        0,
-        "There is no sample that both home and premium have an answer to.\n",
-    )
+    told = "There is no sample that both home and premium have an answer to; ask both the same with `laneway eval run --lane home " \
+           "--lane premium`.\n"  # fmt: skip
+    assert (result.exit_code, " ".join(result.output.split())) == (0, told.strip())
     assert found("compare", "home", "premium")["comparisons"] == []
 
 

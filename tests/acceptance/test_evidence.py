@@ -16,10 +16,16 @@ from pathlib import Path
 
 import aiohttp
 from tests.harness import run
+from tests.harness import serving as running
 from tests.processes import served
 
-from laneway.providers.scripted import ScriptedLane
-from laneway.store import Reader, Story
+from laneway.gateway import Gateway
+from laneway.policy_file import load
+from laneway.providers.http import HttpProvider
+from laneway.providers.scripted import Scripted, ScriptedLane
+from laneway.server.activation import activate
+from laneway.server.api import Api
+from laneway.store import Log, Reader, Story
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 POLICY = """
@@ -240,6 +246,63 @@ def test_a_lane_that_answers_as_another_model_is_shut_by_its_first_answer(tmp_pa
                 since = re.findall(r"--since (\S+?)`", why_home(story))[0]
                 await measured(policy, "--since", since)
                 await client.until("home")
+
+    run(scene)
+
+
+@asynccontextmanager
+async def here(policy: Path) -> AsyncIterator[tuple[Client, Gateway]]:
+    """A server in this process, so that a test may reach into it."""
+    made = load(policy)
+    log, provider = await asyncio.to_thread(Log.open, policy.with_name("laneway.db")), HttpProvider(made.lanes, {})
+    try:
+        gateway = Gateway(log, await activate(made, log, provider))
+        async with running(Api(gateway)) as url, aiohttp.ClientSession() as session:
+            yield Client(policy, url, session), gateway
+    finally:
+        await provider.close()
+        await asyncio.to_thread(log.close)
+
+
+def test_what_a_request_saw_counts_though_the_policy_was_read_anew_meanwhile(tmp_path: Path) -> None:
+    """The lane answers as another model while a policy file is put in force: it is shut all the same, and on record."""
+
+    async def scene() -> None:
+        async with lanes(tmp_path) as (policy, home, _):
+            await measured(policy)
+            async with here(policy) as (client, gateway):
+
+                def meanwhile(body: dict[str, object]) -> Scripted:
+                    gateway.active = gateway.active._replace(policy=load(policy))
+                    return Scripted(text=adding(body), model="home-model-tiny")
+
+                home.answer = meanwhile
+                lane, seen = await client.ask()
+                assert lane == "home"
+                assert [(shut.lane, shut.answered) for shut in seen.shut] == [("home", "home-model-tiny")]
+                assert (await client.ask())[0] == "premium"
+
+    run(scene)
+
+
+def test_a_stream_that_is_cut_off_shows_its_model_all_the_same(tmp_path: Path) -> None:
+    """Whoever breaks off before the end does not hide that it is another model."""
+
+    async def scene() -> None:
+        async with lanes(tmp_path) as (policy, home, _):
+            await measured(policy)
+            async with here(policy) as (client, _):
+                home.model, home.fault = "home-model-tiny", "truncated"
+                body = {
+                    "model": "sums",
+                    "stream": True,
+                    "messages": [{"role": "user", "content": "What is 7 and one?"}],
+                }
+                async with client.session.post(f"{client.url}/chat/completions", json=body) as answer:
+                    await answer.read()
+                lane, story = await client.ask()
+                assert lane == "premium"
+                assert "answered as home-model-tiny" in why_home(story)
 
     run(scene)
 

@@ -259,12 +259,35 @@ def test_lanes_shows_what_the_running_server_knows(tmp_path: Path) -> None:
     run(test)
 
 
+def test_lanes_says_which_are_shut_for_want_of_evidence(tmp_path: Path) -> None:
+    """A lane that no work may use now is not called open; and a call that was cut off has not failed."""
+
+    async def test() -> None:
+        async with bench(tmp_path, until="2026-11-01") as b:
+            b.gateway.traffic.of(b.gateway.active.policy.lanes["home"]).calls.update({"cancelled": 2, "late": 1})
+
+            def lanes(*arguments: str) -> str:
+                result = CliRunner().invoke(main, ["lanes", "--url", b.url, *arguments])
+                assert result.exit_code == 0, result.output
+                return result.stdout
+
+            home, premium = json.loads(await asyncio.to_thread(lanes, "--json"))
+            assert (home["state"], premium["state"]) == ("shut", "shut")
+            assert "its waiver ended on 2026-11-01" in home["shut"][0]["why"]
+            told = await asyncio.to_thread(lanes)
+            assert "home: shut: home has no evidence" in told
+            row = told.splitlines()[1].split()
+            assert row[-4:] == ["0", "1", "2", "0"]  # answered, failed, cancelled, skipped; no time is known
+
+    run(test)
+
+
 def test_lanes_says_where_no_server_answers() -> None:
     """Nothing there is exit code 1; an address elsewhere is refused, whatever the environment's proxies are."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         result = CliRunner().invoke(main, ["lanes", "--url", f"http://127.0.0.1:{free.getsockname()[1]}"])
-    assert (result.exit_code, "laneway serve" in result.stderr) == (1, True)
+    assert (result.exit_code, "laneway serve" in result.stderr, "LANEWAY_URL" in result.stderr) == (1, True, True)
     result = CliRunner().invoke(main, ["lanes", "--url", "http://192.0.2.1:4180"])
     assert (result.exit_code, "of this machine" in result.stderr) == (2, True)
 

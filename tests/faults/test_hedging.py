@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from tests.faults.test_resilience import RESTRICTED, attempts, until
-from tests.harness import Answered, Bench, bench, policy_text, run
+from tests.harness import Answered, Bench, Forgetful, bench, policy_text, run
 
 from laneway import gateway, serve
 from laneway.decide import decide
@@ -317,6 +319,25 @@ def test_hedges_come_out_of_the_budget_of_retries(tmp_path: Path) -> None:
             assert ("premium", "hedge", "hedge-budget") in hops(b)
             assert [a.skipped for a in attempts(b)] == [False, True]
             assert flow.may_retry() is False
+
+    run(test)
+
+
+@BOTH
+def test_no_lane_is_called_three_times_for_an_answer(tmp_path: Path, stream: bool) -> None:
+    """However both fail: hedge, fallback, retry and escalation together call a lane twice at the most."""
+    faults: tuple[Fault, ...] = ("500", "slow-first-byte", "cut-off", "truncated", "empty")
+
+    async def test() -> None:
+        async with bench(tmp_path, total="5s, hedge: 0.02s") as b:
+            b.gateway.traffic = Forgetful()
+            called = set[int]()
+            for text, b.home.fault, b.premium.fault in product((None, HARD), faults, faults):
+                await b.ask(text, stream=stream)
+                counts = Counter(intent.entry.lane for intent in b.story().intents)
+                assert max(counts.values()) <= 2, (b.home.fault, b.premium.fault, counts)
+                called |= {*counts.values()}
+            assert called == {1, 2}
 
     run(test)
 

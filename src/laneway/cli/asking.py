@@ -50,7 +50,8 @@ def asked(url: str, path: str, kind: type[T], body: object = None) -> T:
         raise LanewayError(f"the server at {shown(url)} says: {_said(error)}") from None
     except (OSError, msgspec.MsgspecError) as error:
         why = getattr(error, "reason", None) or type(error).__name__
-        raise LanewayError(f"no Laneway answers at {shown(url)} ({why}); start it with `laneway serve`") from None
+        raise LanewayError(f"no Laneway answers at {shown(url)} ({why}); start it with `laneway serve`, "
+                           "or name where it answers with --url or LANEWAY_URL") from None  # fmt: skip
 
 
 def _said(error: urllib.error.HTTPError) -> str:

@@ -25,7 +25,9 @@ def lanes(url: str, json_: bool) -> None:
     if json_:
         as_json(found)
         return
-    table = grid("lane", "state", "in flight", "waiting", "rpm", "answered", "failed", "skipped", "p50", "p95")
+    table = grid(
+        "lane", "state", "in flight", "waiting", "rpm", "answered", "failed", "cancelled", "skipped", "p50", "p95"
+    )
     for lane in found:
         table.add_row(*_row(lane))
     print_table(table)
@@ -35,19 +37,23 @@ def lanes(url: str, json_: bool) -> None:
 
 
 def _row(lane: dict[str, Any]) -> tuple[str, ...]:
-    answered = lane["calls"].get("answered", 0)
+    answered, cancelled = (lane["calls"].get(result, 0) for result in ("answered", "cancelled"))
     most = f" of {lane['concurrency']}" if lane["concurrency"] is not None else ""
     times = ("" if lane[key] is None else f"{lane[key]:g}" for key in ("p50", "p95"))
     return (
         lane["lane"], lane["state"], f"{lane['in_flight']}{most}", f"{lane['waiting']}",
-        "" if lane["rpm"] is None else f"{lane['rpm']}", f"{answered}", f"{sum(lane['calls'].values()) - answered}",
-        f"{sum(lane['skips'].values())}", *times,
+        "" if lane["rpm"] is None else f"{lane['rpm']}", f"{answered}",
+        f"{sum(lane['calls'].values()) - answered - cancelled}", f"{cancelled}", f"{sum(lane['skips'].values())}",
+        *times,
     )  # fmt: skip
 
 
 def _notes(lane: dict[str, Any]) -> Iterator[str]:
     if lane["why"]:
         yield lane["why"]
+    for shut in lane["shut"]:
+        work = f" to {shut['workload']}" if shut["workload"] else ""
+        yield f"shut{work}{f' in {lang}' if (lang := shut['language']) else ''}: {shut['why']}"
     if lane["other_model"]:
         yield f"answers as {lane['other_model']}, which is not the model that the policy names"
     if lane["hedges"]:

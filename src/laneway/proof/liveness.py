@@ -54,9 +54,9 @@ def _served(subject: Subject, data_class: str) -> Iterator[Finding]:
     elif subject.empty(of_class, reach.tried) and not subject.empty(of_class, either(reach.routed)):
         yield Finding(
             code="never-served", about=data_class, line=policy.gate.line, severity="warning",
-            message=f"no lane may serve {data_class} requests now: none that a route names has a waiver in force",
+            message=f"no lane may serve {data_class} requests: no lane of a route has evidence or a waiver in force",
             witness=subject.shown(of_class),
-            remedy="waive the evidence for a lane until a date (`gate.waiver`)",
+            remedy="measure lanes (`laneway eval run`), or waive the evidence for one until a date (`gate.waiver`)",
         )  # fmt: skip
 
 

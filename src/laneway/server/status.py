@@ -1,4 +1,4 @@
-"""status: what the lanes are doing, as JSON for `laneway lanes` and as Prometheus text for /metrics.
+"""status: what the lanes are doing, and what work is shut to them, as JSON for `laneway lanes`; as text for /metrics.
 
 Labels are names of the policy and stable codes: nothing that a client or a lane said is in them.
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+from laneway.admission import admitted
+from laneway.evidence.owed import owed
 from laneway.gateway import Active, Gateway
 from laneway.quantile import quantile
 from laneway.traffic import Flow, Traffic
@@ -31,21 +34,46 @@ def _state(flow: Flow, closed: str | None) -> str:
 def lanes(gateway: Gateway) -> list[dict[str, object]]:
     """Each lane of the policy in force, its state and its latest calls; times are seconds unless they say otherwise."""
     policy, closed = gateway.active.policy, gateway.active.closed
-    return [_lane(gateway.traffic.of(lane), closed.get(name), gateway.others.get(name, ""))
+    shut = _unproven(gateway)
+    return [_lane(gateway.traffic.of(lane), closed.get(name), gateway.others.get(name, ""), shut[name])
             for name, lane in policy.lanes.items()]  # fmt: skip
 
 
-def _lane(flow: Flow, closed: str | None, other: str) -> dict[str, object]:
+class _Unproven(NamedTuple):
+    """The work that a lane may not do for want of evidence or a waiver, with why; and whether that is `all` work."""
+
+    works: list[dict[str, str]]
+    all: bool
+
+
+def _unproven(gateway: Gateway) -> dict[str, _Unproven]:
+    policy, day = gateway.active.policy, gateway.today()
+    rows = list(owed(gateway.active.standing, day)) if policy.measured else []
+    found = dict[str, _Unproven]()
+    for name in policy.lanes:
+        shut = [{"workload": row.workload, "language": row.language, "why": row.told}
+                for row in rows if row.lane == name and row.code == "no-evidence"]  # fmt: skip
+        unmeasured = [None, *(work for work in policy.workloads if work not in policy.measured)]
+        others = [admitted(policy, name, work, None, day) for work in unmeasured]
+        serves = any(row.lane == name and row.code != "no-evidence" for row in rows)
+        found[name] = _Unproven(shut, not serves and all(reason.code == "no-evidence" for reason in others))
+        if found[name].all and not shut:
+            shut.append({"workload": "", "language": "", "why": others[0].effect})
+    return found
+
+
+def _lane(flow: Flow, closed: str | None, other: str, shut: _Unproven) -> dict[str, object]:
     limits = flow.slots.limits
     failures = [{"at": datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="seconds"), "code": code}
                 for at, code in flow.failures]  # fmt: skip
     return {
-        "lane": flow.name, "state": _state(flow, closed), "why": closed or "", "retry_in": round(flow.wait(), 1),
+        "lane": flow.name, "state": "shut" if shut.all and closed is None else _state(flow, closed),
+        "why": closed or "", "retry_in": round(flow.wait(), 1),
         "in_flight": flow.slots.held, "waiting": flow.slots.waiting, "concurrency": limits.concurrency,
         "rpm": limits.rpm, "calls": dict(flow.calls), "skips": dict(flow.skips), "retries": flow.retries,
         "hedges": flow.hedges,
         "failures": failures, "p50": _seconds(flow, 0.5), "p95": _seconds(flow, 0.95),
-        "other_model": other,
+        "other_model": other, "shut": shut.works,
     }  # fmt: skip
 
 

@@ -56,7 +56,9 @@ def compare(
         as_json({"a": first, "b": second, "comparisons": [_json(each) for each in found]})
         return
     if not found:
-        out.print(f"There is no sample that both {first} and {second} have an answer to.")
+        both = f"--lane {first} --lane {second}" if first in policy.lanes else "with each --prompt"
+        out.print(f"There is no sample that both {first} and {second} have an answer to; ask both the same with "
+                  f"`laneway eval run {both}`.")  # fmt: skip
     for each in found:
         _print(each, first, second, terms)
 

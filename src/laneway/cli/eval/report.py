@@ -85,6 +85,8 @@ def report(
             click.echo(page, nl=False)
         else:
             replace_file(file, page.encode(), 0o600)  # as the results, whose texts it shows
+            holds = "" if no_content else "; it holds questions and answers"
+            out.print(f"wrote {file}{holds}", style="green", soft_wrap=True)
     else:
         _print_report(made, policy.currency)
 
