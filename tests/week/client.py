@@ -117,7 +117,7 @@ class Client:
             del self._under_way[one.number]
             self._ended.set()
         self.heard.append(heard)
-        for turn, (source, accepted) in enumerate(one.words if heard.lane else (), start=1):
+        for turn, (source, accepted) in enumerate(one.words if heard.lane and not heard.code else (), start=1):
             said = (one.at + turn * one.after, one.number, source, accepted, heard.decision)
             heapq.heappush(self._later, said)
 
