@@ -39,7 +39,7 @@ from laneway.signals import Ask, Evidence, Signals
 from laneway.store.chain import SCHEMA, SQL, genesis, link
 from laneway.wire import openai
 
-__all__ = ["fresh", "make"]
+__all__ = ["Shape", "fresh", "make", "shapes"]
 
 PACKS = Path(__file__).resolve().parents[1] / "policies"
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
@@ -119,15 +119,15 @@ def _rows(
     progress: Callable[[int], None] | None,
 ) -> Iterator[_Row]:  # fmt: skip
     """The entries in the order in which a server would write them: a few requests are always under way."""
-    shapes = tuple(_shapes(policy))
-    weights = list(accumulate(_weight(policy, shape, chance) for shape in shapes))
+    kinds = tuple(shapes(policy))
+    weights = list(accumulate(_weight(policy, shape, chance) for shape in kinds))
     step = int(days * 86_400 * 1e6 / max(decisions, 1))
     begin = end - step * decisions
     under_way: list[list[_Row]] = []
     shown = {name: tuple(_shown(policy, i)) for i, name in enumerate(sorted(policy.measured))}
     for i in range(decisions):
         at = begin + i * step + chance.randrange(max(step, 1))
-        (shape,) = chance.choices(shapes, cum_weights=weights)
+        (shape,) = chance.choices(kinds, cum_weights=weights)
         story = _Story(policy, shape, at, chance, down=begin + 86_400_000_000 < at < begin + 86_400_000_000 + _OUT)
         first, *more = story.rows(shown.get(shape.signals.workload or "", ()))
         ends[story.status] += 1
@@ -141,7 +141,7 @@ def _rows(
         yield from more
 
 
-def _shapes(policy: Policy) -> Iterator[Shape]:
+def shapes(policy: Policy) -> Iterator[Shape]:
     """Kinds of request: each workload and none, each label and none, texts of all sorts, calm and in a hurry."""
     usual = {f"fact-{fact.name}": fact.values[0] for fact in policy.facts.values() if fact.values}
     labels = [usual, *(usual | {"sensitivity": name} for name in policy.classes)]

@@ -21,10 +21,10 @@ ENDS: tuple[End, ...] = (*CHANGES, "newly an error", "unknown")
 class Kind(NamedTuple):
     """What requests have in common that are decided alike under both policies; every total is over such kinds.
 
-    `before` and `after` are the lane that is tried first, or "held", "refused", "an error", "unknown". `opened` are the
-    lanes of others that the request may newly reach. `unproven` says what is missing to call the lane that is first
-    now as good as the one before. `left` are lanes, new or reached before, that want of
-    evidence shuts, `waived` whether a lane served without
+    `before` and `after` are the lane that is tried first, "after approval" where a person must release what it says; or
+    "held", "refused", "an error", "unknown". `opened` are the lanes of others that the request may newly reach.
+    `unproven` says what is missing to call the lane that is first now as good as the one before. `left` are lanes that
+    want of evidence shuts: new ones, those reached before, and all where none is left. `waived`: a lane served without
     evidence, before and after; `elsewhere`: its lane of the same name is another place or model now. `missing` is the
     name that the policy does not know, or the signal that the record lacks. `currency` is set where the money was
     another. `label` is the class of `diff` that the request belongs to, where somebody asked.
@@ -76,21 +76,23 @@ def kind_of(policy: Policy, recorded: Signals, before: Before, made: Made) -> Ki
     if made.way is None or made.decision is None or made.signals is None:
         return Kind("unknown", *asked, "unknown", missing=made.unread, waived=(before.waived, False))
     end, decision, now = change(before.way, made.way), made.decision, made.way
-    why = next((r for r in decision.rejected if r.lane == before.way.first), decision.reasons[0])
+    shut = [r for r in decision.rejected if r.lane == before.way.first and r.code != "not-in-plan"]
+    why = shut[0] if shut and isinstance(decision, Route) else decision.reasons[0]
     waived = isinstance(decision, Route) and decision.evidence == "waived"
-    moves = end in ("other lane", "newly served")
-    shut = (r.lane for r in decision.rejected if r.code == "no-evidence" and _missed(r.lane, before))
+    moves = now.first not in ("", before.way.first)
+    unshown = (r.lane for r in decision.rejected if r.code == "no-evidence")
+    left = tuple(lane for lane in unshown if not now.lanes or _missed(lane, before))
     return Kind(
         end, recorded.sensitivity, made.signals.sensitivity, recorded.workload or "", was, _label(now),
         rule=why.rule, reason=why.effect, opened=tuple(_opened(before, policy, now)),
         unproven=_unproven(policy, made) if moves and waived else "",
-        left=tuple(shut), waived=(before.waived, waived),
+        left=left, waived=(before.waived, waived),
         elsewhere=end == "unchanged" and _elsewhere(before, policy),
     )  # fmt: skip
 
 
 def _label(way: Way) -> str:
-    return way.first if way.end == "served" else way.end
+    return way.end if not way.lanes else f"{way.first} after approval" if way.approved else way.first
 
 
 def _missed(lane: str, before: Before) -> bool:

@@ -50,10 +50,14 @@ class Classes:
         """The number of the class, from 1; or a key of BESIDE."""
         if read_anew(self._new.policy, case.stated).unknown:
             return "names"
-        values = self._values(case.stated)
+        cell = self.cell(case.stated)
+        return (self._of(cell) if cell is not None else "") or self._beside(case)
+
+    def cell(self, stated: Stated) -> Cell | None:
+        """The request as `diff` tells requests apart; None for one that no client of both policies can state."""
+        values = self._values(stated)
         cell = tuple(self._space.place(d.fact, values[d.fact]) for d in self._space.dimensions)
-        label = "" if None in cell else self._of(cell)
-        return label or self._beside(case, values)
+        return None if None in cell else cell  # type: ignore[return-value]
 
     def _class(self, cell: Cell) -> str:
         known: dict[int, bool] = {}
@@ -80,8 +84,9 @@ class Classes:
                 values[fact] = read(old, fact, None, name)  # both policies make the same of silence
         return values
 
-    def _beside(self, case: Case, values: dict[str, Value]) -> str:
+    def _beside(self, case: Case) -> str:
         """The first thing that `diff` leaves out without which both policies decide the request alike."""
+        values = self._values(case.stated)
         sides = [(again, read_by(again.policy, values)) for again in (self._old, self._new)]
         gone: set[str] = set()
         for what in ("detection", "dates", "evidence", "money", "pin"):
