@@ -33,6 +33,11 @@ class Ended(NamedTuple):
     err: str
 
     @property
+    def said(self) -> str:
+        """What it printed, wherever its lines end."""
+        return " ".join(self.out.split())
+
+    @property
     def json(self) -> Any:
         """What it printed with --json."""
         return json.loads(self.out)

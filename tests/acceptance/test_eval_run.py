@@ -136,7 +136,7 @@ def test_a_sample_that_nobody_may_see_is_said(tmp_path: Path) -> None:
             it.write_policy(**{"workloads:": limit})
             it.write_set(rows(3))
             done = await it.run()
-            assert "3 samples may be seen by no lane of the policy: flags/s0, flags/s1, flags/s2" in done.out
+            assert "3 samples may be seen by no lane of the policy: flags/s0, flags/s1, flags/s2" in done.said
             assert it.home.requests == it.premium.requests == 0
             assert it.ledger() == ()
 
@@ -358,7 +358,7 @@ def test_a_lane_whose_key_is_missing_is_said(tmp_path: Path) -> None:
             assert done.code == 1
             assert (
                 "premium was given up: lane `premium` is closed: its environment variable PREMIUM_KEY is empty"
-                in done.out
+                in done.said
             )
             assert [entry.lane for entry in it.ledger()] == ["home"]
 
@@ -374,7 +374,7 @@ def test_another_model_is_measured_and_said(tmp_path: Path) -> None:
             it.home.fault = "other-model"
             done = await it.run("--lane", "home")
             assert done.code == 0
-            assert "answers as another-model, not as home-model" in done.out
+            assert "answers as another-model, not as home-model" in done.said
             assert it.ledger()[0].reported == "another-model"
 
     run(whole)
@@ -389,7 +389,7 @@ def test_a_lane_that_changes_its_model_proves_nothing(tmp_path: Path) -> None:
             it.home.fault = lambda seen: "other-model" if b"number 7" in seen.raw else None
             done = await it.run("--lane", "home")
             assert done.code == 1
-            assert "it answered as more than one model: home-model (9), another-model (1)" in done.out
+            assert "it answered as more than one model: home-model (9), another-model (1)" in done.said
             assert it.ledger() == ()
             it.home.fault = None
             assert (await it.run("--lane", "home", "--since", "2099-01-01")).code == 0
@@ -462,7 +462,7 @@ def test_what_cannot_be_scored_counts_as_zero_and_is_said(tmp_path: Path) -> Non
             it.home.answer = lambda body: "x" * 4000 if "And?" in str(body) else "yes"
             done = await it.run("--lane", "home")
             assert done.code == 0
-            assert "1 unscored, which count as 0: regex: " in done.out
+            assert "1 unscored, which count as 0: regex: " in done.said
             (entry,) = it.ledger()
             assert (entry.unscored, entry.bounds[""].samples, entry.bounds[""].mean) == (1, 5, 0.8)
 
@@ -581,7 +581,7 @@ def test_a_broken_answer_leaves_its_sample_open(tmp_path: Path) -> None:
             it.home.answer = lambda body: Scripted(text="yes", finish=None if "number 4" in str(body) else "stop")
             done = await it.run("--lane", "home")
             assert done.code == 1
-            assert "1 open: lane home broke off its answer" in done.out
+            assert "1 open: lane home broke off its answer" in done.said
             assert it.asked(it.home)["Is number 4 so?"] == 3
             it.home.answer = "yes"
             assert (await it.run("--lane", "home")).code == 0
@@ -598,7 +598,7 @@ def test_answers_that_were_cut_off_are_counted(tmp_path: Path) -> None:
             it.write_set(rows(4))
             it.home.fault = lambda seen: "cut-off" if b"number 2" in seen.raw else None
             done = await it.run("--lane", "home", "--max-output", "5")
-            assert "1 answers were cut off; --max-output is 5 tokens, for all lanes" in done.out
+            assert "1 answer was cut off; --max-output is 5 tokens, for all lanes" in done.said
 
     run(whole)
 

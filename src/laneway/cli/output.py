@@ -13,6 +13,7 @@ import click
 import msgspec
 from rich.console import Console
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,7 @@ __all__ = [
     "default_log",
     "err",
     "grid",
+    "indented",
     "json_option",
     "log_option",
     "moment",
@@ -98,6 +100,11 @@ def print_table(table: Table) -> None:
     for column in table.columns:
         column.min_width = max(Measurement.get(out, out.options, c).minimum for c in (column.header, *column.cells))
     out.print(table, crop=False)
+
+
+def indented(text: str | Text, style: str = "", console: Console = out, *, by: int = 2) -> None:
+    """A paragraph that stands in by some columns, in all its lines."""
+    console.print(Padding(Text(text, style) if isinstance(text, str) else text, (0, 0, 0, by), expand=False))
 
 
 def styled(text: str, style: str) -> Text:

@@ -10,15 +10,15 @@ import click
 from laneway.cli.output import (
     as_json,
     default_log,
-    grid,
+    indented,
     json_option,
     log_option,
     opened,
     out,
     policy_option,
-    print_table,
     since_of,
 )
+from laneway.evidence.telling import seconds
 from laneway.shadowed import UNSAID, Tally, tallied
 
 __all__ = ["shadow"]
@@ -63,20 +63,20 @@ def _json(row: Tally) -> dict[str, object]:
 def _print(row: Tally) -> None:
     where = row.workload or "no workload"
     out.print(f"{where}, {row.rule}: {row.lane} against {row.incumbent}", style="bold", soft_wrap=True)
-    table = grid("asked", "better", "worse", "ties", "by position", "unjudged", "failed checks", "no answer",
-                 "cut short", "cost", "p50", "p95")  # fmt: skip
-    counts = (row.asked, row.better, row.worse, row.ties, row.position, row.unjudged, row.failed_checks, row.no_answer,
-              row.interrupted)  # fmt: skip
-    times = (row.seconds_at(0.5), row.seconds_at(0.95))
-    table.add_row(*map(str, counts), f"{row.cost:.4f}", *("" if t is None else f"{t:.2f} s" for t in times))
-    print_table(table)
+    counts = {"better": row.better, "worse": row.worse, "ties": row.ties, "by position": row.position,
+              "unjudged": row.unjudged, "failed checks": row.failed_checks, "no answer": row.no_answer,
+              "cut short": row.interrupted}  # fmt: skip
+    indented(f"asked {row.asked}: {', '.join(f'{count} {what}' for what, count in counts.items() if count)}")
+    times = [(f"{share * 100:g} in 100", row.seconds_at(share)) for share in (0.5, 0.95)]
+    took = [f"{what} within {seconds(t)} s" for what, t in times if t is not None]
+    indented(f"cost {row.cost:.4f}{''.join(f', {said}' for said in took)}")
     stands = row.standing
     between = f"{stands.low:.0%} to {stands.high:.0%} at {stands.confidence:.0%}"
     of = f"{stands.wins + stands.losses} that one of them won"
-    out.print(f"  preferred in {stands.share:.0%} of {of}, surely within {between}: {row.verdict}", soft_wrap=True)
+    indented(f"preferred in {stands.share:.0%} of {of}, surely within {between}: {row.verdict}")
     for code, count in sorted(row.unsaid.items()):
-        out.print(f"  unjudged {count}: {UNSAID.get(code, code)}", soft_wrap=True)
+        indented(f"unjudged {count}: {UNSAID.get(code, code)}")
     for what, many in ((row.checks, "checks"), (row.codes, "no answer")):
         if what:
             told = ", ".join(f"{name} {count}" for name, count in sorted(what.items()))
-            out.print(f"  {many}: {told}", soft_wrap=True)
+            indented(f"{many}: {told}")

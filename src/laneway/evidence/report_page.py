@@ -71,11 +71,13 @@ def _tone(measured: Measured, terms: Terms) -> str:
     return "plain" if terms.bar is None else good if all(found) else "part" if any(found) else "bad"
 
 
+_LEGEND = """<p class="legend">Dot: the mean. Line: what it is surely between. Tick: what it surely is at
+least, held against the bar. Dashed: the bar.</p>
+"""
 _HOW = """<section id="how" aria-labelledby="how-title">
 <h2 id="how-title">How to read this</h2>
 <p>A lane is held against the bar by its lower bound: what its mean score surely is at least, given how few the samples
-are. The dot is the mean, the line what it is surely between, the upright tick the lower bound; the dashed line is
-the bar. A sample without a score counts as 0. Pairs are compared on the samples that both have a score for;
+are. A sample without a score counts as 0. Pairs are compared on the samples that both have a score for;
 where many are compared, about one in twenty differs by chance.</p>
 </section>
 """
@@ -83,11 +85,14 @@ where many are compared, about one in twenty differs by chance.</p>
 
 def _workload(id: str, measured: Measured, made: Comparison, currency: str, content: Content | None) -> str:
     terms, figures = made.terms, measured.figures
+    alone = len(made.workloads) == 1  # then it stands right above, at the top of the page
+    verdict = "" if alone else f"<p>{escaped(_verdict(measured, terms, currency))}</p>\n"
     start = least([*(part.low for f in figures for part in f.parts[:1]), terms.bar or 1.0])
     points = [Point(named(f.subject), f.cost_each, f.whole.mean, f.whole.low, f.whole.high, f.whole.met)
               for f in figures if f.cost_each is not None]  # fmt: skip
     parts = [
         intervals("Scores by lane, and the bar", [_mark(f, f.whole) for f in figures], terms.bar, start),
+        _LEGEND,
         _lanes(id, figures, currency),
         _list(f"{named(f.subject)}: {proof_words(f)}." for f in figures),
         scatter("Cost and quality", points, terms.bar, currency) if any(point.cost for point in points) else "",
@@ -101,8 +106,7 @@ def _workload(id: str, measured: Measured, made: Comparison, currency: str, cont
     ]
     return (
         f'<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{escaped(measured.workload)}</h2>\n'
-        f"<p>{escaped(_verdict(measured, terms, currency))}</p>\n"
-        f"{''.join(parts)}</section>\n"
+        f"{verdict}{''.join(parts)}</section>\n"
     )
 
 
@@ -177,7 +181,7 @@ def _pairs(id: str, measured: Measured, currency: str) -> str:
         )
         for pair in measured.pairs
     ]
-    columns = ("Pair", "Samples", "The first of them is", "Better, worse, tied")
+    columns = ("Pair", "Samples", "How it stands", "Better, worse, tied")
     said = _list(escalation(pair, currency) for pair in measured.pairs if pair.escalation)
     return _table(columns, rows, f"{id}-pairs", "Pairs on the same samples") + (
         f"<h3>Is escalation worth it?</h3>\n{said}" if said else "")  # fmt: skip

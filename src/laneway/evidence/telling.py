@@ -24,7 +24,9 @@ __all__ = [
     "part_words",
     "proof_words",
     "scope",
+    "seconds",
     "share",
+    "short",
     "signed",
 ]
 
@@ -56,6 +58,16 @@ def named(subject: Subject) -> str:
     if not subject.prompt:
         return subject.lane
     return f"{subject.lane}, prompt {subject.prompt[:8]}"
+
+
+def short(subject: Subject) -> str:
+    """As `named`, for tables that stand beside a word on what the brackets are."""
+    return f"{subject.lane} ({subject.prompt[:8]})" if subject.prompt else subject.lane
+
+
+def seconds(value: float) -> str:
+    """To the millisecond, or three digits."""
+    return "< 0.001" if 0 < value < 0.001 else f"{value:.3f}" if value < 1 else f"{value:.3g}"
 
 
 def part_words(name: str) -> str:

@@ -51,7 +51,8 @@ def style() -> str:
 
 def framed(title: str, head: str, contents: Iterable[tuple[str, str]], main: str, more: str = "") -> str:
     """A page of this style, and `more` of it. `head` and `main` are HTML; a browser may load nothing for it."""
-    listed = "".join(f'<li><a href="#{id}">{escaped(name)}</a></li>' for id, name in contents)
+    links = [f'<li><a href="#{id}">{escaped(name)}</a></li>' for id, name in contents]
+    nav = f'<nav aria-label="Contents"><ol>{"".join(links)}</ol></nav>\n' if len(links) > 1 else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -67,8 +68,7 @@ def framed(title: str, head: str, contents: Iterable[tuple[str, str]], main: str
 <header>
 {head}
 </header>
-<nav aria-label="Contents"><ol>{listed}</ol></nav>
-<main>
+{nav}<main>
 {main}</main>
 </body>
 </html>

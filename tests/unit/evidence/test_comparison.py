@@ -421,6 +421,7 @@ def test_the_keys_of_the_json_are_stable() -> None:
         "prefer",
         "prefer_in",
         "short",
+        "since",
         "workload",
         "worst",
     ]

@@ -22,7 +22,7 @@ from laneway.evidence.held import held
 from laneway.evidence.measured import NO_PROMPT, Measured, Pair, Shown, Terms
 from laneway.evidence.results import Result, Results
 from laneway.evidence.sample import prompt_hash
-from laneway.evidence.telling import pair_json, pair_words
+from laneway.evidence.telling import counted, pair_json, pair_words
 from laneway.policy import Policy
 from laneway.policy_file import load
 
@@ -142,11 +142,14 @@ def _print(each: _Compared, first: str, second: str, terms: Terms) -> None:
     assert found is not None
     under = f"in {pair.first.lane}" if pair.first.lane == pair.second.lane else (
         f"under prompt {pair.first.prompt[:8]}" if pair.first.prompt else "under the prompt in force")  # fmt: skip
-    out.print(Text.assemble((measured.workload, "bold underline"), f", {under}: {pair.common} samples with both"))
+    out.print(
+        Text.assemble((measured.workload, "bold underline"), f", {under}: {counted(pair.common, 'sample')} with both")
+    )
     style = {"better": "bold green", "worse": "bold red", "equal": "bold", "open": "bold yellow"}[found.verdict]
     out.print(Text(f"{'It' if found.verdict == 'open' else second} is {pair_words(pair)}", style=style))
-    out.print(f"{found.wins} samples better, {found.losses} worse, {found.ties} the same; the difference is of means, "
-              f"second minus first, and its interval holds at {terms.confidence * 100:g}%.")  # fmt: skip
+    won = f"{counted(found.wins, 'sample')} better, {found.losses} worse, {found.ties} the same"
+    out.print(f"{won}; the difference is of means, second minus first, and its interval holds at "
+              f"{terms.confidence * 100:g}%.")  # fmt: skip
     if measured.disagreements:
         out.print()
         table = grid("set and sample", "language", "group", first, second)

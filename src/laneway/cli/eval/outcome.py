@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laneway.cli.eval.judging import judges_json, judges_said
-from laneway.cli.output import grid, out, print_table
+from laneway.cli.output import grid, indented, out, print_table
 from laneway.evidence.judges import Judges
 from laneway.evidence.ledger import Evidence
 from laneway.evidence.run import Run
 from laneway.evidence.tally import Standing, Tally
+from laneway.evidence.telling import counted, seconds
 from laneway.lane import plain
 from laneway.policy import Policy
 
@@ -104,52 +105,57 @@ def print_outcome(found: Outcome) -> None:
     """A table of lanes, what is to be known of each, and how to go on."""
     tried = any(tally.tried for tally in found.tallies)
     table = grid("workload", "lane", *(["prompt"] if tried else []), "n", "mean",
-                 f"at least ({found.confidence:.0%})", "bar", "", "cost", "s")  # fmt: skip
+                 f"at least ({found.confidence:.0%})", _bar(found), "cost", "s")  # fmt: skip
     for tally in found.tallies:
         table.add_row(tally.workload, tally.lane.name, *([tally.tried or "in force"] if tried else []),
                       *_figures(found, tally))  # fmt: skip
     print_table(table)
     for tally in found.tallies:
         for note in _notes(found, tally):
-            out.print(f"  {tally.workload}, {tally.lane.name}: {note}", soft_wrap=True)
+            indented(f"{tally.workload}, {tally.lane.name}: {note}")
     for lane in found.run.lanes:
         if lane.name in found.run.calls.given:
-            out.print(f"  {lane.name} was given up: {found.run.calls.given[lane.name]}", soft_wrap=True)
+            indented(f"{lane.name} was given up: {found.run.calls.given[lane.name]}")
     for said in judges_said(found.judges) if found.judges else ():
-        out.print(f"  {said}", soft_wrap=True)
+        indented(said)
     for line, style in _closing(found):
         out.print(line, style=style, soft_wrap=True)
 
 
 def _figures(found: Outcome, tally: Tally) -> tuple[str, ...]:
-    bar, standing = found.policy.gate.bar, found.standing(tally)
+    standing = found.standing(tally)
     cost = "?" if tally.cost is None else plain(tally.cost)
-    seconds = "" if tally.seconds is None else f"{tally.seconds:.3g}"
-    against = plain(bar.score) if bar else "none"
+    took = "" if tally.seconds is None else seconds(tally.seconds)
     if standing is None:
-        return "0", "", "", against, _verdict(tally, None), cost, seconds
-    return (f"{standing.samples}", f"{standing.mean:.3f}", f"{int(standing.lower * 1000) / 1000:.3f}", against,
-            _verdict(tally, standing), cost, seconds)  # fmt: skip
+        return "0", "", "", _verdict(tally, None), cost, took
+    return (f"{standing.samples}", f"{standing.mean:.3f}", f"{int(standing.lower * 1000) / 1000:.3f}",
+            _verdict(tally, standing), cost, took)  # fmt: skip
+
+
+def _bar(found: Outcome) -> str:
+    return f"bar {plain(found.policy.gate.bar.score)}" if found.policy.gate.bar else "no bar"
 
 
 def _verdict(tally: Tally, standing: Standing | None) -> str:
     if tally.unanswered:
-        return f"{tally.unanswered} open"
+        return "open"
     if standing is None or standing.met is None:
         return ""
-    if standing.met:
-        return "met"
-    return "below" if standing.more is None else f"{standing.more} more samples"
+    return "met" if standing.met else "not met"
 
 
 def _notes(found: Outcome, tally: Tally) -> Iterator[str]:
+    standing = found.standing(tally)
+    if standing is not None and standing.more is not None and not tally.unanswered:
+        yield f"{counted(standing.more, 'more sample')} at the same mean would meet the bar"
     for reason, count in tally.left_out.most_common():
         yield f"{count} left out: {reason}"
     for count, message in tally.open.values():
         yield f"{count} open: {message}"
     if tally.cut_off:
         most = found.run.parameters.output
-        yield f"{tally.cut_off} answers were cut off; --max-output is {most} tokens, for all lanes"
+        were = "answer was" if tally.cut_off == 1 else "answers were"
+        yield f"{tally.cut_off} {were} cut off; --max-output is {most} tokens, for all lanes"
     if tally.refused:
         yield f"{tally.refused} refused by the lane, which count as 0"
     for reason, count in tally.unscored.most_common():
@@ -166,12 +172,14 @@ def _closing(found: Outcome) -> Iterator[tuple[str, str | None]]:
     run, currency = found.run, found.policy.currency
     if run.nobody:
         few = ", ".join(sorted(run.nobody)[:_FEW]) + (", …" if len(run.nobody) > _FEW else "")
-        yield f"{len(run.nobody)} samples may be seen by no lane of the policy: {few}", "yellow"
+        yield f"{counted(len(run.nobody), 'sample')} may be seen by no lane of the policy: {few}", "yellow"
     for what in run.guarded[:_FEW]:
         yield f"stopped by the guard, please report it: {what}", "red"
     asked, kept = (sum(getattr(t, name) for t in found.tallies) for name in ("asked", "kept"))
     limit = "" if found.budget is None else f" of {plain(found.budget)}"
-    line = f"{asked} answers, {plain(run.calls.purse.spent)}{limit} {currency} spent; {kept} more were on file"
+    line = (
+        f"{counted(asked, 'answer')}, {plain(run.calls.purse.spent)}{limit} {currency} spent; {kept} more were on file"
+    )
     yield f"{line} in {found.results}, which holds the answers' texts", None
     if asked == 0 and kept:
         oldest = min(tally.oldest for tally in found.tallies if tally.oldest)

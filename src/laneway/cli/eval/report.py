@@ -30,12 +30,13 @@ from laneway.evidence.telling import (
     escalation,
     headline,
     money,
-    named,
     pair_words,
     part_words,
     proof_words,
     scope,
+    seconds,
     share,
+    short,
 )
 from laneway.policy import Policy
 from laneway.policy_file import load
@@ -125,7 +126,9 @@ def _content(made: Comparison, results: Results, samples: dict[str, Sample]) -> 
 
 # on a terminal
 
-_WIDE = 14
+_WIDE, _NARROW = 14, 6
+_LISTED = 5
+_CELL = len("0.85 0.72 yes")
 _MET = {"met": "green", "not met": "red", "incomplete": "yellow", "no bar": ""}
 
 
@@ -149,42 +152,51 @@ def _print_workload(measured: Measured, terms: Terms, currency: str, *, first: b
     for line in measured.since:
         out.print(f"  {line}", style="yellow")
     out.print()
+    if any(f.subject.prompt for f in measured.figures):
+        out.print("In brackets: the prompt, by its hash, where it is not the one in force.", style="dim")
     _print_scores(measured.figures, terms)
     out.print()
     _print_costs(measured.figures, currency)
     out.print()
-    _print_lines((named(f.subject), proof_words(f)) for f in measured.figures)
+    _print_lines((short(f.subject), proof_words(f)) for f in measured.figures)
     _print_parts(measured.figures)
-    pairs, against = measured.pairs, [f"{named(p.second)} against {named(p.first)}" for p in measured.pairs]
+    pairs, against = measured.pairs, [f"{short(p.second)} against {short(p.first)}" for p in measured.pairs]
     for title, lines in (
         ("Pairs, on the same samples", list(zip(against, map(pair_words, pairs), strict=True))),
         ("Is escalation worth it?", [("", escalation(pair, currency)) for pair in pairs if pair.escalation]),
-        (f"Where lanes disagree: {counted(measured.disagreeing, 'sample')}", _sample_lines(measured.disagreements)),
-        (f"Where no lane is good: {counted(measured.short, 'sample')}", _sample_lines(measured.worst)),
+        (f"Where lanes disagree: {_of(measured.disagreeing)}", _sample_lines(measured.disagreements)),
+        (f"Where no lane is good: {_of(measured.short)}", _sample_lines(measured.worst)),
     ):
         if lines:
             out.print(f"\n{title}", style="bold")
             _print_lines(lines)
 
 
+def _of(count: int) -> str:
+    """How many samples there are, and that only some are listed."""
+    said = counted(count, "sample")
+    return f"{said}, of which these are {_LISTED} (more: --html, --json)" if count > _LISTED else said
+
+
 def _print_scores(figures: Sequence[Figures], terms: Terms) -> None:
     start = least([*(f.whole.low for f in figures), terms.bar or 1.0])
-    table = grid("lane", "asked", "mean", "between", "at least", "bar", f"{start:g}{'1':>{_WIDE - len(f'{start:g}')}}")
+    wide = max(_NARROW, min(_WIDE, out.width - 48 - max(len(short(f.subject)) for f in figures)))
+    table = grid("lane", "asked", "mean", "between", "at least", "bar", f"{start:g}{'1':>{wide - len(f'{start:g}')}}")
     for f in figures:
         part, style = f.whole, _MET[f.met]
-        table.add_row(named(f.subject), str(f.asked), share(part.mean), f"{part.low:.2f} to {part.high:.2f}",
+        table.add_row(short(f.subject), str(f.asked), share(part.mean), f"{part.low:.2f} to {part.high:.2f}",
                       share(part.lower, down=True), Text(f.met, style=style),
-                      Text(_drawn(part, start, terms.bar), style=style))  # fmt: skip
+                      Text(_drawn(part, start, terms.bar, wide), style=style))  # fmt: skip
     print_table(table)
 
 
-def _drawn(part: Part, start: float, bar: float | None) -> str:
+def _drawn(part: Part, start: float, bar: float | None, wide: int) -> str:
     """An interval as a small bar: the mean a dot, the lower bound a tick, the bar of the policy a line."""
 
     def at(value: float) -> int:
-        return min(_WIDE - 1, int((max(value, start) - start) / (1 - start) * _WIDE))
+        return min(wide - 1, int((max(value, start) - start) / (1 - start) * wide))
 
-    cells = [" "] * _WIDE
+    cells = [" "] * wide
     for i in range(at(part.low), at(part.high) + 1):
         cells[i] = "─"
     cells[at(part.lower)] = "├"
@@ -197,8 +209,8 @@ def _drawn(part: Part, start: float, bar: float | None) -> str:
 def _print_costs(figures: Sequence[Figures], currency: str) -> None:
     table = grid("lane", "an answer", "in all", "median s", "95 in 100", "tokens in", "out")
     for f in figures:
-        table.add_row(named(f.subject), money(f.cost_each, currency), money(f.cost, currency), f"{f.seconds[0]:.3g}",
-                      f"{f.seconds[1]:.3g}", f"{f.tokens[0]:,}", f"{f.tokens[1]:,}")  # fmt: skip
+        table.add_row(short(f.subject), money(f.cost_each, currency), money(f.cost, currency), seconds(f.seconds[0]),
+                      seconds(f.seconds[1]), f"{f.tokens[0]:,}", f"{f.tokens[1]:,}")  # fmt: skip
     print_table(table)
 
 
@@ -208,11 +220,26 @@ def _print_parts(figures: Sequence[Figures]) -> None:
     if len(names) < 3:
         return
     out.print("\nBy language, group and set: mean, at least, met", style="bold")
-    table = grid("samples", *(named(f.subject) for f in figures))
-    by_name = [{part.name: part for part in f.parts} for f in figures]
-    for name in names[1:]:
-        table.add_row(part_words(name), *(_part(parts.get(name)) for parts in by_name))
-    print_table(table)
+    room = out.width - max(len(part_words(name)) for name in names)
+    for number, some in enumerate(_fitting(figures, room)):
+        if number:
+            out.print()
+        table = grid("samples", *(short(f.subject) for f in some))
+        by_name = [{part.name: part for part in f.parts} for f in some]
+        for name in names[1:]:
+            table.add_row(part_words(name), *(_part(parts.get(name)) for parts in by_name))
+        print_table(table)
+
+
+def _fitting(figures: Sequence[Figures], room: int) -> Iterator[Sequence[Figures]]:
+    """The lanes, as many at a time as stand side by side in the room."""
+    some = list[Figures]()
+    for f in figures:
+        if some and sum(1 + max(_CELL, len(short(each.subject))) for each in (*some, f)) > room:
+            yield some
+            some = []
+        some.append(f)
+    yield some
 
 
 def _part(part: Part | None) -> Text:
@@ -222,12 +249,12 @@ def _part(part: Part | None) -> Text:
     return Text(said + met, style="green" if part.met else "")
 
 
-def _sample_lines(samples: Sequence[Shown], most: int = 5) -> list[tuple[str, str]]:
+def _sample_lines(samples: Sequence[Shown]) -> list[tuple[str, str]]:
     return [
         (f"{sample.set} {sample.sample}", "; ".join(
-            f"{named(a.subject)} {'no score' if a.score is None else f'{a.score:.2f}'}" for a in sample.answers
+            f"{short(a.subject)} {'no score' if a.score is None else f'{a.score:.2f}'}" for a in sample.answers
         ))
-        for sample in samples[:most]
+        for sample in samples[:_LISTED]
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from laneway.evidence.formats.promptfoo import read_promptfoo, write_promptfoo
 from laneway.evidence.formats.shape import Head
 from laneway.evidence.sample import EvalSet, Scorer
 from laneway.evidence.sets import read_set
+from laneway.evidence.telling import counted
 
 __all__ = ["export", "import_"]
 
@@ -125,4 +126,4 @@ def _write(target: Path, text: str, found: EvalSet, notes: Iterable[str], *, for
     if json_:
         as_json({"written": str(target), "samples": len(found.samples), "notes": notes})
     else:
-        out.print(f"wrote {target}: {len(found.samples)} samples", style="green", soft_wrap=True)
+        out.print(f"wrote {target}: {counted(len(found.samples), 'sample')}", style="green", soft_wrap=True)
