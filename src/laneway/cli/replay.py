@@ -118,6 +118,7 @@ def _print(found: Replayed, rows: list[Row], currency: str, frame: str) -> None:
 def _print_rows(rows: list[Row]) -> None:
     for row in rows:
         work = f" {row.workload}" if row.workload else ""
-        out.print(Text(f"  {row.id}  {row.data_class}{work}: {row.old} -> {row.new}"), soft_wrap=True)
+        moves = f"{row.old} -> {row.new}" if row.old != row.new else f"{row.old}, and otherwise after it"
+        out.print(Text(f"  {row.id}  {row.data_class}{work}: {moves}"), soft_wrap=True)
         why = Text(f"{row.rule}: {row.reason}" if row.rule else row.reason, style="dim")
         out.print(Padding(why, (0, 0, 0, 4)))

@@ -39,16 +39,20 @@ class Replayed(NamedTuple):
         if self.broken:
             yield f"the chain of the log breaks, so that it may not say what was recorded: {self.broken}"
         if self.damaged:
-            yield f"{self.damaged:,} records cannot be read and are left out, the first of decision {self.example}"
+            first = f"the first is of decision {self.example}"
+            yield f"records that cannot be read and are left out: {self.damaged:,}; {first}"
         for why, count in self.totals.lost.most_common():
-            yield f"{count:,} requests are left out: {why}"
+            yield f"requests that are left out: {count:,}; {why}"
         for currency, count in self.totals.foreign.most_common():
-            yield f"{count:,} requests were paid in {currency}: their money is left out"
+            yield f"requests that were paid in {currency}, whose money is left out: {count:,}"
 
 
 def replayed(log: Path, since: datetime.datetime | None, made: Callable[[Policies], Replay]) -> Replayed:
     """Decide every request since again; `made` gets the policies that the log holds. Raises LogError."""
-    with closing(Reader.open(log)) as reader, Progress(console=err, transient=True) as progress:
+    with (
+        closing(Reader.open(log)) as reader,
+        Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
+    ):
         replay, last = made(_archived(reader)), reader.last()
         first = next((seq for seq, *_ in reader.entries(since)), last + 1)
         checking = progress.add_task("checking the chain", total=max(last - first + 1, 1))

@@ -60,7 +60,7 @@ def tables(totals: Totals, currency: str) -> Iterator[Table]:
                 tuple((end, *_cells(found, n)) for end, found in ends))  # fmt: skip
     moves = sorted(totals.moves.items(), key=lambda item: -item[1].requests)
     yield Table("Where the changed requests would go", ("from", "to", "requests", "share", cost, then),
-                tuple((*move, *_cells(found, n)) for move, found in moves))  # fmt: skip
+                tuple((*move, *_cells(found, n)) for move, found in moves if move[0] != move[1]))  # fmt: skip
     lanes = sorted({*totals.before, *totals.after}, key=lambda lane: (-totals.before[lane], lane))
     yield Table("By lane, as the first to be tried", ("lane", "before", "after"),
                 tuple((lane, f"{totals.before[lane]:,}", f"{totals.after[lane]:,}") for lane in lanes))  # fmt: skip
