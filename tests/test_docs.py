@@ -191,6 +191,17 @@ def test_readme_commands_do_what_is_written(line: Line, tmp_path: Path, monkeypa
     run_as_written(line)
 
 
+@pytest.mark.parametrize("page", ["replay"])
+def test_a_page_s_commands_do_in_order_what_is_written(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of a page that is a path to follow exit as stated and print what is shown, one after the other."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    lines = list(console_lines([ROOT / "docs" / f"{page}.md"]))
+    assert lines
+    for line in lines:
+        run_as_written(line)
+
+
 def test_some_readme_commands_are_run() -> None:
     """The README shows more than one exit code, so that the test above cannot be empty."""
     assert len({line.code for line in console_lines([README])}) > 2
