@@ -142,12 +142,12 @@ def _rows(
 
 
 def shapes(policy: Policy) -> Iterator[Shape]:
-    """Kinds of request: each workload and none, each label and none, texts of all sorts, calm and in a hurry."""
+    """Kinds of request: each workload, none and a pin, each label and none, texts of all sorts, calm and in a hurry."""
     usual = {f"fact-{fact.name}": fact.values[0] for fact in policy.facts.values() if fact.values}
     labels = [usual, *(usual | {"sensitivity": name} for name in policy.classes)]
     labels += [usual | one for one in ({"latency": "batch"}, {"stakes": "high"}, {"ceiling": "0.02"})]
     labels += [{}, *({f"fact-{fact.name}": v} for fact in policy.facts.values() for v in fact.values[1:])]
-    for model in ("auto", *policy.workloads):
+    for model in ("auto", *policy.workloads, f"lane/{policy.strength[-1]}"):
         for text in _TEXTS:
             for said in labels:
                 body = {"model": model, "messages": [{"role": "user", "content": text}]}

@@ -192,7 +192,9 @@ def test_readme_commands_do_what_is_written(line: Line, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("page", ["replay"])
-def test_a_page_s_commands_do_in_order_what_is_written(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_s_commands_do_in_order_what_is_written(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commands of a page that is a path to follow exit as stated and print what is shown, one after the other."""
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections import Counter
 from contextlib import closing
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
 from benchmarks.biglog import fresh, make
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.generated import TODAY, policies
+from tests.unit.test_replay import asked_of, ended, entries, facts, opening
 
 from laneway.decide import decide
 from laneway.diff.compare import Report, compare
@@ -157,3 +163,33 @@ def test_what_diff_leaves_out_is_told_by_its_cause(folder: Path) -> None:
             _, shared, _ = compared(old, parse(old.text.replace(*edit), "new.yaml"), log)
             causes.update({label: one.requests for label, one in shared.labels.items() if not label.isdigit()})
     assert {"names", "detection", "dates", "evidence", "money"} <= set(causes) <= set(BESIDE)
+
+
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@given(old=policies(), new=policies(), data=st.data())
+def test_no_request_of_any_policies_changes_for_an_unknown_cause(old: Policy, new: Policy, data: st.DataObject) -> None:
+    """For generated policies too, a request that changes is in one class at most, and in none for a named cause."""
+    old, new = dataclasses.replace(old, hash="old"), dataclasses.replace(new, hash="new")
+    report = compare(old, new, TODAY)
+    assert report.space is not None
+    before, after = Again(old), Again(new)
+    classes = Classes(before, after, report.space, report.changes, TODAY)
+
+    def sort(case: Case) -> str:
+        cell, label = classes.cell(case.stated), classes.sort(case)
+        member = [] if cell is None else [n for n, one in enumerate(report.changes, 1) if holds(one.formula, cell, {})]
+        assert len(member) <= 1
+        assert label in ([str(n) for n in member] or BESIDE)
+        return label
+
+    drawn = (
+        data.draw(st.lists(asked_of(old), min_size=1, max_size=4)),
+        data.draw(st.lists(facts, min_size=1, max_size=2)),
+    )
+    made = [entry for i, (alike, known) in enumerate(product(*drawn)) for k, asked in enumerate(alike)
+            for entry in ended(f"d{i}.{k}", opening(old, asked, known))]  # fmt: skip
+    replay = Replay(after, report.space, lambda _: old, old=before, sort=sort)
+    for one in Recording(entries(made)):
+        replay.add(one)
+    totals = replay.finish()
+    assert sum(one.requests for one in totals.labels.values()) == totals.changed.requests
