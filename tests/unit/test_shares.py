@@ -76,8 +76,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shares")
 
 
-def compared(old: Policy, new: Policy, log: Path) -> tuple[Report, Totals, list[Case]]:
-    """The classes of change, what recorded requests each holds, and the kinds of request that change."""
+@cache
+def compared(folder: Path, pack: str, edit: tuple[str, str]) -> tuple[Policy, Report, Totals, list[Case]]:
+    """A pack after an edit, the classes of change, what recorded requests each holds, and the kinds that change."""
+    old, log = recorded(folder, pack)
+    new = parse(old.text.replace(*edit), "new.yaml")
     report, cases = compare(old, new, END.date()), list[Case]()
     assert not report.unproved
     assert report.space is not None
@@ -92,7 +95,7 @@ def compared(old: Policy, new: Policy, log: Path) -> tuple[Report, Totals, list[
     with closing(Reader.open(log)) as reader:
         for one in Recording(reader.entries()):
             replay.add(one)
-    return report, replay.finish(), cases
+    return new, report, replay.finish(), cases
 
 
 def alone(old: Policy, new: Policy, log: Path) -> tuple[Totals, list[Row]]:
@@ -131,8 +134,7 @@ def test_the_classes_of_diff_and_the_totals_of_replay_are_the_same_requests(
     old, log = recorded(folder, pack)
     if pack != "ai-assisted-development" or edit[0] != "  code-review:":
         assert old.text.count(edit[0]) == 1
-    new = parse(old.text.replace(*edit), "new.yaml")
-    report, shared, cases = compared(old, new, log)
+    new, report, shared, cases = compared(folder, pack, edit)
     totals, rows = alone(old, new, log)
     assert {end: one.requests for end, one in shared.ends.items()} == {
         end: one.requests for end, one in totals.ends.items()
@@ -158,9 +160,8 @@ def test_what_diff_leaves_out_is_told_by_its_cause(folder: Path) -> None:
     """Names, detection, dates, evidence, prices and pins change requests beside the classes, each by its own name."""
     causes = Counter[str]()
     for pack, edits in EDITS.items():
-        old, log = recorded(folder, pack)
         for _, edit in edits:
-            _, shared, _ = compared(old, parse(old.text.replace(*edit), "new.yaml"), log)
+            _, _, shared, _ = compared(folder, pack, edit)
             causes.update({label: one.requests for label, one in shared.labels.items() if not label.isdigit()})
     assert {"names", "detection", "dates", "evidence", "money"} <= set(causes) <= set(BESIDE)
 
