@@ -120,6 +120,8 @@ PURE = (
     "policy_cases",
     "classify.language",
     "contract",
+    "way",
+    "replay.run",
 )
 IMPURE = {
     "os", "time", "random", "socket", "pathlib", "asyncio", "secrets", "io", "subprocess", "uuid", "logging",

@@ -421,3 +421,18 @@ def test_memory_is_bounded_by_adding_up_what_is_kept(monkeypatch: pytest.MonkeyP
     assert counts(replayed(PACK, edited(("try: cheapest", "try: strongest")), made)[0])["other lane"] == 6
     monkeypatch.undo()
     assert counts(replayed(PACK, edited(("try: cheapest", "try: strongest")), made)[0])["other lane"] == 6
+
+
+def test_a_record_of_an_older_version_is_decided_again() -> None:
+    """An entry without what later versions added reads as if nothing of that had been there."""
+    later = {"judge", "hedge", "met", "shadow", "p95", "evidence", "reviewers", "language", "instructed"}
+    (intent, outcome) = entries(recorded(request(KNOW_HOW)))
+    told = msgspec.json.decode(intent[4])
+    for part in ("decision", "facts"):
+        told["opening"][part] = {key: value for key, value in told["opening"][part].items() if key not in later}
+    del told["opening"]["signals"]["language"]
+    older = (*intent[:4], msgspec.json.encode(told))
+    replay = Replay(Again(PACK), Space(PACK, PACK), lambda _: PACK)
+    for one in Recording([older, outcome]):
+        replay.add(one)
+    assert counts(replay.finish()) == {"unchanged": 1}
