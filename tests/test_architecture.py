@@ -81,6 +81,7 @@ LAYERS = """
     store.content store.merkle store.note store.checkpoint store.chain store.story store.reader store.signing store.writer store
     evidence.recalled
     feedback shadowed webhook
+    levers
     breaker slots traffic
     aside race run
     serve
@@ -90,11 +91,12 @@ LAYERS = """
     refusal
     gateway
     rehearse
-    server server.activation server.status server.http server.words server.reviews server.notify server.api server.app
+    server server.activation server.status server.http server.words server.pulls server.reviews server.notify
+    server.api server.app
     demo demo.model demo.requests
     demo.play
     cli.output cli.asking cli.findings
-    cli.init cli.lanes cli.reject cli.replaying cli.replay
+    cli.init cli.lanes cli.lever cli.reject cli.replaying cli.replay
     cli.certificate cli.test
     cli.check cli.policy cli.diff
     cli.reviewers

@@ -311,6 +311,7 @@ def test_every_end_of_a_case_is_documented() -> None:
              "nothing_to_approve", "nothing_written", "original_text", "own_request", "review_closed", "review_expired",
              "review_gone", "review_lost", "review_rejected", "review_unanswered", "reviewers_unusable", "too_long",
              "unknown_action", "unknown_review", "words_changed", "wrong_role"}  # fmt: skip
+    http |= {"paused", "stopped", "unknown_lever", "unknown_target"}
     known = {code.replace("-", "_") for code in policy_cases._CODES}
     assert known == set(codes_in_page("Errors to the client")) - http
 

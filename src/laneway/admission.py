@@ -1,16 +1,20 @@
-"""admission: whether a lane may serve a workload at all: on evidence that meets the bar, or on a dated waiver. Pure."""
+"""admission: whether a lane may serve a workload at all: on evidence that meets the bar, or on a dated waiver. Pure.
+
+And whether it can serve the request, and whether anybody may, as operators can stop everything and pause a workload.
+"""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from laneway.decision import Reason
-from laneway.facts import Shown
-from laneway.lane import plain
+from laneway.facts import Facts, Shown
+from laneway.lane import Lane, plain
 from laneway.policy import Policy, Waiver
+from laneway.signals import Signals
 
-__all__ = ["admitted"]
+__all__ = ["admitted", "halted", "incapable"]
 
 
 def admitted(policy: Policy, lane: str, workload: str | None, shown: Shown | None, today: datetime.date) -> Reason:
@@ -27,6 +31,29 @@ def admitted(policy: Policy, lane: str, workload: str | None, shown: Shown | Non
     return Reason(
         "no-evidence", "gate.evidence", "", f"{_lacking(policy, lane, workload, shown)}, and {waived}", "", lane
     )
+
+
+def halted(workload: str | None, facts: Facts, lanes: Iterable[str]) -> tuple[Reason, ...]:
+    """Why nobody serves the workload now, and each of `lanes` neither; empty where nobody stopped or paused it."""
+    if facts.stopped:
+        return tuple(Reason("stopped", "levers", "", facts.stopped, "", lane) for lane in ("", *lanes))
+    if workload is not None and workload in facts.paused:
+        signal, effect = f"workload={workload}", facts.paused[workload]
+        return tuple(Reason("paused", "levers", signal, effect, "", lane) for lane in ("", *lanes))
+    return ()
+
+
+def incapable(lane: Lane, signals: Signals) -> Reason | None:
+    """Why the lane cannot serve such a request, whoever may."""
+    if lane.supports is not None:
+        for need in signals.needs:
+            if need not in lane.supports:
+                effect = f"{lane.name} does not support {need}"
+                return Reason("needs", f"lanes.{lane.name}", f"needs={need}", effect, "", lane.name)
+    if lane.limits.context is not None and signals.tokens > lane.limits.context:
+        effect = f"about {signals.tokens} input tokens do not fit {lane.name}'s {lane.limits.context}"
+        return Reason("context", f"lanes.{lane.name}", f"tokens={signals.tokens}", effect, "", lane.name)
+    return None
 
 
 def _waivers(policy: Policy, lane: str, workload: str | None) -> Iterator[Waiver]:

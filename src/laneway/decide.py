@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from laneway.admission import admitted
+from laneway.admission import admitted, halted, incapable
 from laneway.decision import Decision, Hold, Reason, Refuse, Route, Stop, Unseen
 from laneway.facts import Facts, Shown
 from laneway.lane import Lane, plain
@@ -35,6 +35,9 @@ def decide(policy: Policy, ask: Ask, signals: Signals, facts: Facts) -> Decision
     """The policy's answer for one request. Never raises for values that the loader and classify made."""
     standing = _standing(policy, facts.today, signals.sensitivity, signals.workload, facts.evidence)
     open_, rejected, caps = _usable(standing, ask, signals, facts)
+    halt = halted(signals.workload, facts, open_)
+    if halt:
+        return Refuse(reasons=halt[:1], rejected=(*rejected, *halt[1:]))
     route = _first_match(policy.routes, signals)
     if route is None:
         return Refuse(reasons=(_NO_ROUTE,), rejected=(*rejected, *_left_out(open_, (), _NO_ROUTE)))
@@ -214,7 +217,7 @@ def _shut(
         return Reason("pinned", "request", "model", effect, "", lane.name)
     if lane.name in facts.closed:
         return Reason("closed", "lanes", "", facts.closed[lane.name], "", lane.name)
-    return _incapable(lane, signals)
+    return incapable(lane, signals)
 
 
 def _limited(standing: _Standing, limit: Limit, lane: Lane, signals: Signals) -> Reason | None:
@@ -224,18 +227,6 @@ def _limited(standing: _Standing, limit: Limit, lane: Lane, signals: Signals) ->
         return None
     why = "; ".join(f"not in `{z}`, as {why}" for z, why in zip(limit.zones, lacks, strict=True)) or "no zone is open"
     return _reason("wall-limit", limit, limit.when.because(signals), f"{lane.name} is closed: {why}", lane.name)
-
-
-def _incapable(lane: Lane, signals: Signals) -> Reason | None:
-    if lane.supports is not None:
-        for need in signals.needs:
-            if need not in lane.supports:
-                effect = f"{lane.name} does not support {need}"
-                return Reason("needs", f"lanes.{lane.name}", f"needs={need}", effect, "", lane.name)
-    if lane.limits.context is not None and signals.tokens > lane.limits.context:
-        effect = f"about {signals.tokens} input tokens do not fit {lane.name}'s {lane.limits.context}"
-        return Reason("context", f"lanes.{lane.name}", f"tokens={signals.tokens}", effect, "", lane.name)
-    return None
 
 
 def affordable(lane: Lane, ask: Ask, tokens: int, money: float | None) -> tuple[int | None, Reason | None]:

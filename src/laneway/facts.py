@@ -37,11 +37,12 @@ class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
         return good and not self.missing
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """A snapshot: `today` (UTC), lanes that are `closed` with the reason, measured p95 seconds by lane.
 
     `evidence` is what lanes have shown on the request's workload; a lane that is not in it has shown nothing.
     `reviewers`: there is somebody who can release what needs approval.
+    `paused` are workloads that operators let nobody serve, with the reason; `stopped` says why nothing is served.
     """
 
     today: datetime.date
@@ -49,6 +50,8 @@ class Facts(msgspec.Struct, frozen=True):
     p95: dict[str, float] = {}
     evidence: tuple[Shown, ...] = ()
     reviewers: bool = False
+    paused: dict[str, str] = {}
+    stopped: str = ""
 
 
 def supposed(policy: Policy, workload: str | None, lanes: Iterable[str]) -> tuple[Shown, ...]:

@@ -20,7 +20,7 @@ from laneway.rejections import rejected, standing
 from laneway.report import ending
 from laneway.store import Log, Reader, Story
 
-__all__ = ["ANONYMOUS", "MOST_WORDS", "Put", "is_news", "put", "worded"]
+__all__ = ["ANONYMOUS", "MOST_WORDS", "Put", "is_news", "named", "phrased", "put", "worded"]
 
 ANONYMOUS = "anonymous"
 """Who speaks, where nobody says."""
@@ -40,17 +40,32 @@ class Put(NamedTuple):
 
 def worded(id: str, *, accepted: bool, reason: str, by: str, source: Source) -> Feedback:
     """These values as a Feedback. Raises RequestError where they are too long, unprintable or hold an identifier."""
-    if not 0 < len(by) <= _LONGEST_NAME or not by.isprintable():
-        raise RequestError(400, "invalid_label", f"`user` must be 1 to {_LONGEST_NAME} printable characters", "user")
-    if len(reason) > _LONGEST_REASON or not reason.isprintable():
-        message = f"`reason` must be at most {_LONGEST_REASON} printable characters on one line; it is not for content"
-        raise RequestError(400, "invalid_reason", message, "reason")
-    for name, text in (("user", by), ("reason", reason)):
-        found = _identifiers(text)
-        if found:
-            message = f"`{name}` holds what looks like an identifier ({', '.join(found)}); say it without: it is kept"
-            raise RequestError(400, "identifier_found", message, name)
+    named(by, "user")
+    phrased(reason, "reason")
     return Feedback(id=id, accepted=accepted, reason=reason, by=by, source=source)
+
+
+def named(by: str, field: str) -> None:
+    """Raise RequestError where `by`, given as `field`, is no name that can be kept."""
+    if not 0 < len(by) <= _LONGEST_NAME or not by.isprintable():
+        raise RequestError(400, "invalid_label", f"`{field}` must be 1 to {_LONGEST_NAME} printable characters", field)
+    _without_identifiers(by, field)
+
+
+def phrased(reason: str, field: str, *, least: int = 0) -> None:
+    """Raise RequestError where `reason`, given as `field`, is nothing that can be kept, or shorter than `least`."""
+    if not least <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
+        much = f"{least} to {_LONGEST_REASON}" if least else f"at most {_LONGEST_REASON}"
+        message = f"`{field}` must be {much} printable characters on one line; it is not for content"
+        raise RequestError(400, "invalid_reason", message, field)
+    _without_identifiers(reason, field)
+
+
+def _without_identifiers(text: str, field: str) -> None:
+    found = _identifiers(text)
+    if found:
+        message = f"`{field}` holds what looks like an identifier ({', '.join(found)}); say it without: it is kept"
+        raise RequestError(400, "identifier_found", message, field)
 
 
 def _identifiers(text: str) -> list[str]:

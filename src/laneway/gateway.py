@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
@@ -20,7 +19,7 @@ import msgspec
 
 from laneway.aside import aside
 from laneway.classify import classify
-from laneway.clock import today
+from laneway.clock import new_id, today
 from laneway.decide import decide
 from laneway.decision import Hold, Refuse, Route
 from laneway.errors import ContentError, GuardError, LaneError, LanewayError, LogError
@@ -28,10 +27,11 @@ from laneway.evidence.standing import Standing
 from laneway.facts import Facts
 from laneway.gate import check_schema, escalation, unmended
 from laneway.judge import judged
+from laneway.levers import Levers, sentence
 from laneway.policy import Policy
 from laneway.providers import Provider
-from laneway.record import HELD, Opening, Outcome, Shut, Status, Verdict
-from laneway.refusal import Stopped, no_outage, rejected, told, unanswered, withheld
+from laneway.record import HELD, Lever, Opening, Outcome, Shut, Status, Verdict
+from laneway.refusal import HALTED, Stopped, no_outage, rejected, told, unanswered, withheld
 from laneway.request import Request
 from laneway.review.acts import Kept, Words
 from laneway.review.desk import Desk
@@ -84,7 +84,8 @@ class Gateway:
         today: Callable[[], datetime.date] = today, desk: Desk | None = None,
     ) -> None:  # fmt: skip
         self.log, self.active, self.refused = log, active, ""
-        self.traffic = Traffic()
+        self.levers = Levers()
+        self.traffic = Traffic(levers=self.levers)
         self.shadows = Shadows(log, today)
         self.desk = desk or Desk(log)
         self.desk.allowed, self.desk.onward, self.desk.heard = self._may_go, self._send_on, self.heard
@@ -104,8 +105,8 @@ class Gateway:
         check_schema(request)
         ask, signals = await aside(len(body), self.classify, policy, request)
         day = self.today()
-        facts = Facts(today=day, closed=dict(closed), evidence=standing.of(signals, day, request),
-                      reviewers=bool(policy.reviews) and self.desk.able)  # fmt: skip
+        facts = self.levers.seen(Facts(today=day, closed=dict(closed), evidence=standing.of(signals, day, request),
+                                       reviewers=bool(policy.reviews) and self.desk.able))  # fmt: skip
         decision = decide(policy, ask, signals, facts)
         opening = Opening(
             policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,
@@ -113,7 +114,7 @@ class Gateway:
             asker=self.desk.asker(request.labels["user"]) if "user" in request.labels else "",
             source=onward.source if onward else "",
         )  # fmt: skip
-        id = onward.id if onward else _new_id(self.log.now())
+        id = onward.id if onward else new_id(self.log.now())
         if not isinstance(decision, Route):
             raise await self._turned_away(id, opening, decision, started, (body, headers))
         run = Run(
@@ -246,6 +247,16 @@ class Gateway:
                                   answered=other.answered))  # fmt: skip
         return found
 
+    async def pull(self, lever: Lever) -> tuple[bool, int]:
+        """Put `lever` on record, then in force; whether it was news, and how many calls under way it cut.
+
+        Whoever was decided before goes to no lane after. Raises LogError, and then nothing has changed.
+        """
+        new = await self.levers.pull(lever, self.log)
+        if new:
+            _log.warning("%s", sentence(lever))
+        return new, self.traffic.cut() if new else 0
+
     async def heard(self) -> None:
         """Count anew what people said of answers, where one was rejected: a lane may shut."""
         standing = self.active.standing
@@ -259,7 +270,9 @@ class Gateway:
     def _may_go(self, opening: Opening) -> list[str]:
         """The lanes to which a reviewer may send a request."""
         policy, _, closed, _ = self.active
-        facts = msgspec.structs.replace(opening.facts, today=self.today(), closed=dict(closed), reviewers=True)
+        now = msgspec.structs.replace(opening.facts, today=self.today(), closed=dict(closed), reviewers=True,
+                                      paused={}, stopped="")  # fmt: skip
+        facts = self.levers.seen(now)
         pins = {lane: msgspec.structs.replace(opening.ask, pin=lane) for lane in policy.lanes}
         return [lane for lane, ask in pins.items() if isinstance(decide(policy, ask, opening.signals, facts), Route)]
 
@@ -287,8 +300,9 @@ class Gateway:
         self.traffic.ended[status] += 1
         if item is not None:
             return self.desk.put(item, opening, None).waiting(item.ticket)
-        return Stopped(403, code, told(decision, opening, id), decision=id, rule=decision.reasons[0].rule,
-                       says=decision.reasons[0].says, rejected=rejected(decision))  # fmt: skip
+        return Stopped(503 if code in HALTED else 403, code, told(decision, opening, id), decision=id,
+                       rule=decision.reasons[0].rule, says=decision.reasons[0].says,
+                       rejected=rejected(decision))  # fmt: skip
 
     async def _failed(self, run: Run, error: LaneError) -> LanewayError:
         """No lane answered."""
@@ -296,8 +310,9 @@ class Gateway:
         if ours is not None:
             return await self._ended(run, "failed", ours)
         stopped = unanswered(run, error)
-        if run.route.on_failure != "hold" or not self.desk.able:
-            return await self._ended(run, "held" if run.route.on_failure == "hold" else "refused", stopped)
+        held = run.route.on_failure == "hold" and stopped.code not in HALTED
+        if not held or not self.desk.able:
+            return await self._ended(run, "held" if held else "refused", stopped)
         item = await self.desk.keep(run.id, run.opening, "failure", Kept.of(run.policy, run.route, run.said), None)
         await self._record(run, "held", None, None, stopped.code, held=item)
         return self.desk.items[run.id].waiting(item.ticket)
@@ -328,20 +343,6 @@ def _instead(run: Run, outcome: Outcome) -> Outcome | None:
 def _unanswered(outcome: Outcome) -> Outcome:
     """What is true of a request whose end could not be written in time: its client got an error."""
     return msgspec.structs.replace(outcome, status="failed", code="log_unavailable", lane=None, verdict=None)
-
-
-_CHANCES: list[str] = []
-
-
-def _new_id(now: int) -> str:
-    """Sortable by time, unguessable: milliseconds since 1970 and 48 random bits, in hex."""
-    try:
-        chance = _CHANCES.pop()
-    except IndexError:  # the system is asked for many at once, as asking costs more than they do
-        drawn = secrets.token_hex(6 * 256)
-        chance, *more = (drawn[at : at + 12] for at in range(0, len(drawn), 12))
-        _CHANCES.extend(more)
-    return f"{now // 1_000_000:011x}-{chance}"
 
 
 @asynccontextmanager

@@ -7,7 +7,11 @@ from laneway.errors import LaneError, LanewayError
 from laneway.record import Attempt, Opening, Verdict
 from laneway.run import Run
 
-__all__ = ["Stopped", "no_outage", "rejected", "told", "unanswered", "withheld"]
+__all__ = ["HALTED", "Stopped", "no_outage", "rejected", "told", "unanswered", "withheld"]
+
+
+HALTED = ("stopped", "paused")
+"""The codes of what operators let nobody serve now."""
 
 
 class Stopped(LanewayError):
@@ -41,6 +45,9 @@ def unanswered(run: Run, error: LaneError) -> Stopped:
         f"No lane answered: {attempted}.{closed} {rule.rule} says what follows: {rule.says or rule.effect} "
         f"So {then}. Try again later, or look at `laneway why {run.id}`."
     )
+    halt = run.traffic.levers.shut("", run.signals.workload)
+    if halt is not None:  # since the request was decided
+        return Stopped(503, halt.code, f"No lane answered: {attempted}. Now {halt}. Send the request again later.")
     status = 504 if error.cause == "late" else 503
     code = "held_after_failure" if held else "lanes_failed"
     stopped = Stopped(status, code, message, rule=rule.rule, says=rule.says)
@@ -73,6 +80,8 @@ def told(decision: Hold | Refuse, opening: Opening, id: str) -> str:
     says = f' "{first.says}"' if first.says else ""
     if first.code == "approval-required":
         then = "No reviewer is named (`laneway reviewers add NAME`), so nobody could release it, and no lane was asked."
+    elif first.code in HALTED:
+        then = "Send it again later, or ask who did that."
     elif isinstance(decision, Hold):
         then = "A person must act before any lane is called."
     else:

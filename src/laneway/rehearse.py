@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,7 +120,11 @@ class _Company:
         self.output: Output | None = None
 
     @asynccontextmanager
-    async def call(self, lane: Lane, body: bytes, *, stream: bool) -> AsyncIterator[_Reply]:
+    async def call(
+        self, lane: Lane, body: bytes, *, stream: bool, last: Callable[[], None] | None = None
+    ) -> AsyncIterator[_Reply]:
+        if last is not None:
+            last()
         self.called.append(lane.name)
         answer = self.answers.get(lane.name, "ok")
         if answer == "fail":

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from laneway.answer import Answer
@@ -46,7 +46,7 @@ _BEHIND_SECONDS = 0.25  # A reader that takes its time is no reader who took not
 _BYTES_A_TOKEN = 3  # Rather too few, as for the input.
 MAY_HAVE_WORKED = frozenset({
     "late", "broken", "truncated", "disconnected", "error-event", "cancelled", "garbage", "too-large",
-    "slow-reader",
+    "slow-reader", "cut",
 })  # fmt: skip
 
 
@@ -69,10 +69,13 @@ async def serve(run: Run, lanes: Sequence[str], why: Why, log: Log) -> Got:
         return await _attempt(run, last, "retry", cause, log, [])
 
 
-async def asked(provider: Provider, lane: Lane, request: Request, cap: int | None) -> Answer:
-    """The lane's whole answer to a request of ours that may go there; nothing is passed on. Raises LaneError."""
+async def asked(provider: Provider, lane: Lane, request: Request, cap: int | None, last: Callable[[], None]) -> Answer:
+    """The lane's whole answer to a request of ours that may go there; nothing is passed on. Raises LaneError.
+
+    `last` as for a Provider.
+    """
     body = openai.outgoing(request, model=lane.model, max_output=cap)
-    async with provider.call(lane, body, stream=False) as reply:
+    async with provider.call(lane, body, stream=False, last=last) as reply:
         data = b"".join([chunk async for chunk in reply.chunks()])
     answer = openai.read_answer(data)
     if not answer.complete:
@@ -155,7 +158,7 @@ async def _admitted(call: _Call, cause: str, log: Log, patience: float) -> None:
     size, today = len(call.request.canonical), run.opening.facts.today
     await aside(size, guard, run.policy, call.request, call.signals, lane, today)
     try:
-        call.passage = await run.traffic.of(lane).enter(patience)
+        call.passage = await run.traffic.of(lane).enter(patience, run.signals.workload)
     except LaneError as error:
         call.skipped(error)
         raise
@@ -187,7 +190,8 @@ async def _called(call: _Call, share: float) -> Got:
     run = call.run
     body = openai.outgoing(call.request, model=call.lane.model, max_output=call.cap)
     try:
-        async with asyncio.timeout_at(_until(run, share)):
+        async with asyncio.timeout_at(_until(run, share)) as until:
+            call.passage.within(until)
             if call.race is not None and call.race.won(hedge=call.why != "hedge"):
                 raise LaneError("cancelled", "the lane before it answered while this call was put on record")
             got = await (call.stream(body) if call.request.stream else call.whole(body))
@@ -263,7 +267,7 @@ class _Call:
 
     async def whole(self, body: bytes) -> Got:
         """An answer that comes as one JSON object, passed on untouched."""
-        async with self.run.provider.call(self.lane, body, stream=False) as reply:
+        async with self.run.provider.call(self.lane, body, stream=False, last=self.passage.check) as reply:
             self.begun = True
             parts = [chunk async for chunk in reply.chunks()]
         self.first_byte_ms = self.run.ms()
@@ -280,7 +284,7 @@ class _Call:
         stream = openai.Stream(keep=not live or run.kept or run.request.wants_json)
         self.heard, kept, done = stream, list[bytes](), False
         patience = asyncio.timeout(run.route.first_byte)
-        async with patience, run.provider.call(self.lane, body, stream=True) as reply:
+        async with patience, run.provider.call(self.lane, body, stream=True, last=self.passage.check) as reply:
             chunks = reply.chunks()
             async for chunk in chunks:
                 done = self._read(stream.feed(chunk), kept, patience)
@@ -341,7 +345,9 @@ class _Call:
         self.writing = None
 
     def late(self) -> LaneError:
-        """Whose fault it is that the time is over: the lane's, or that of a client who does not read."""
+        """Why the time is over: an operator cut the call, or it is the lane's fault, or a client does not read."""
+        if self.passage.cut:
+            return LaneError("cut", f"an operator cut what lane {self.lane.name} was doing", sent=self.released)
         if self.writing is not None and time.monotonic() - self.writing > _BEHIND_SECONDS:
             return LaneError("slow-reader", "the client reads too slowly for its deadline", cause="late", sent=True)
         return LaneError("late", f"lane {self.lane.name} did not answer in time", cause="late", sent=self.released)

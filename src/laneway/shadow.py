@@ -264,7 +264,13 @@ class _Trial:
             with suppress(RuntimeError):  # it is ending already
                 until.reschedule(asyncio.get_running_loop().time())
 
-        with run.traffic.of(lane).beside(give_way) as may:
+        flow, workload = run.traffic.of(lane), run.signals.workload
+
+        def check() -> None:
+            if flow.levers.shut(lane.name, workload) is not None:
+                raise LaneError(INTERRUPTED, f"lane {lane.name} is out of use now")
+
+        with flow.beside(give_way, workload) as may:
             if not may:
                 raise _Unmade(f"lane {lane.name} is busy or not well")
             paid = worst
@@ -273,7 +279,7 @@ class _Trial:
                 async with until:
                     await self._intend(lane, why)
                     started = time.monotonic()
-                    answer = await asked(run.provider, lane, request, cap)
+                    answer = await asked(run.provider, lane, request, cap, check)
                     seen = _Seen(answer, time.monotonic() - started)
                 used = signals.tokens if seen.answer.tokens_in is None else seen.answer.tokens_in
                 paid = lane.cost(used, estimated_output(seen.answer)) or 0.0

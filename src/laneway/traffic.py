@@ -1,24 +1,27 @@
 """traffic: what is known of each lane while the server runs, and whether a call may go there now.
 
 One `Flow` a lane, kept across policies as long as name, address and model stay the same: its breaker, the pause that
-it asked for, its slots, its budget of retries, and counts. A call that may not go is a LaneError before any byte or
-intent, so that the plan goes on exactly as after a call that failed.
+it asked for, its slots, its budget of retries, and counts. What operators have shut is shut here, and asked again when
+the first byte is about to leave. A call that may not go is a LaneError before any byte or intent, so that the plan
+goes on exactly as after a call that failed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from laneway.breaker import FIRST_PAUSE, Breaker
 from laneway.errors import LaneError
 from laneway.lane import Lane
+from laneway.levers import Levers
 from laneway.slots import Slots
 
 __all__ = ["LONGEST_WAIT", "RETRY_SHARE", "Flow", "Passage", "Traffic"]
@@ -30,7 +33,7 @@ RETRY_SHARE = 0.1
 _RETRIES_SAVED = 3.0
 _RETRIES_A_SECOND = 0.1
 _REMEMBERED = 256
-_NO_FAULT = frozenset({"cancelled", "ceiling", "slow-reader"})
+_NO_FAULT = frozenset({"cancelled", "ceiling", "slow-reader", "cut", "closed", "paused", "stopped"})
 
 _CLOSED = Breaker()
 _log = logging.getLogger("laneway")
@@ -41,12 +44,14 @@ class Flow:
     """One lane's traffic. `calls` and `skips` count by result; `failures` are (time, code), newest last.
 
     `seconds` are how long the latest answers took, `spent` how long all did. `hedges` are the calls that others got as
-    this lane was slow.
+    this lane was slow. `levers` are the operators'; `under_way` are the calls that they can cut.
     """
 
     name: str
     clock: Callable[[], float]
     slots: Slots
+    levers: Levers = field(default_factory=Levers)
+    under_way: set[Passage] = field(default_factory=set)
     breaker: Breaker = _CLOSED
     paused: float = 0.0
     calls: Counter[str] = field(default_factory=Counter)
@@ -59,12 +64,12 @@ class Flow:
     _saved: float = _RETRIES_SAVED
     _saved_at: float = 0.0
 
-    async def enter(self, patience: float) -> Passage:
+    async def enter(self, patience: float, workload: str | None = None) -> Passage:
         """A call's way in, once there is a slot. LaneError where the lane is left alone, or is `busy` for too long."""
-        shut = self.shut()
+        shut = self.shut(workload)
         if shut is None and not await self.slots.take(patience):
             shut = LaneError("busy", f"lane {self.name} has no slot free under its `limits`")
-        elif shut is None and (shut := self.shut()) is not None:  # what others found while this one waited
+        elif shut is None and (shut := self.shut(workload)) is not None:  # what others found while this one waited
             self.slots.give(used=False)
         if shut is not None:
             self.skips[shut.code] += 1
@@ -73,15 +78,15 @@ class Flow:
         probe = self.breaker.state(now) != "closed"
         self._become(self.breaker.entered(now), "its pause is over")
         self._save(now, RETRY_SHARE)
-        return Passage(self, now, probe)
+        return Passage(self, now, probe, workload)
 
     @contextmanager
-    def beside(self, give_way: Callable[[], None]) -> Iterator[bool]:
+    def beside(self, give_way: Callable[[], None], workload: str | None) -> Iterator[bool]:
         """A call beside the traffic: whether it may go. What becomes of it teaches nothing of the lane.
 
         It takes a slot only where one is free now; `give_way` is called where a request comes to need it.
         """
-        well = self.shut() is None and self.breaker.state(self.clock()) == "closed"
+        well = self.shut(workload) is None and self.breaker.state(self.clock()) == "closed"
         if not (well and self.slots.take_now()):
             yield False
             return
@@ -92,9 +97,11 @@ class Flow:
             self.slots.lent.discard(give_way)
             self.slots.give()
 
-    def shut(self) -> LaneError | None:
-        """Why no call may go to the lane now, if so."""
-        now = self.clock()
+    def shut(self, workload: str | None = None) -> LaneError | None:
+        """Why no call may go to the lane now for the workload, if so."""
+        pulled, now = self.levers.shut(self.name, workload), self.clock()
+        if pulled is not None:
+            return pulled
         if self.paused > now:
             message = f"lane {self.name} asked to be left alone for {self.paused - now:.0f} s more"
             return LaneError("rate-limited", message, cause="rate-limit")
@@ -143,13 +150,33 @@ class Flow:
 class Passage:
     """One call on its way through a Flow; as a context, it learns from the call's end and gives the slot back."""
 
-    __slots__ = ("_began", "_flow", "_probe")
+    __slots__ = ("_began", "_flow", "_probe", "_until", "_workload", "cut")
 
-    def __init__(self, flow: Flow, began: float, probe: bool) -> None:
-        self._flow, self._began, self._probe = flow, began, probe
+    def __init__(self, flow: Flow, began: float, probe: bool, workload: str | None) -> None:
+        self._flow, self._began, self._probe, self._workload = flow, began, probe, workload
+        self._until: asyncio.Timeout | None = None
+        self.cut = False
 
     def __enter__(self) -> Passage:
+        self._flow.under_way.add(self)
         return self
+
+    def within(self, until: asyncio.Timeout) -> None:
+        """The call runs under this time-out, which comes at once where the call is to be cut."""
+        self._until = until
+
+    def check(self) -> None:
+        """To be called when the first byte is about to leave. LaneError where an operator has shut the lane since."""
+        shut = self._flow.levers.shut(self._flow.name, self._workload)
+        if shut is not None:
+            raise shut
+
+    def end(self) -> None:
+        """Cut the call off: its time is over."""
+        self.cut = True
+        if self._until is not None:
+            with suppress(RuntimeError):  # it is ending already
+                self._until.reschedule(0.0)
 
     def spoke(self) -> None:
         """The lane has begun to answer: a probe need not wait for the end."""
@@ -160,6 +187,7 @@ class Passage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         flow, now = self._flow, self._flow.clock()
+        flow.under_way.discard(self)
         flow.slots.give()
         if error is None:
             flow.calls["answered"] += 1
@@ -194,10 +222,10 @@ class Passage:
 
 
 class Traffic:
-    """The Flows of all lanes, and how requests ended; one a process."""
+    """The Flows of all lanes, and how requests ended; one a process, under its operators' `levers`."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.ended = Counter[str]()
+    def __init__(self, clock: Callable[[], float] = time.monotonic, levers: Levers | None = None) -> None:
+        self.ended, self.levers = Counter[str](), levers or Levers()
         self._clock = clock
         self._flows: dict[tuple[str, str, str], Flow] = {}
 
@@ -206,10 +234,20 @@ class Traffic:
         identity = (lane.name, lane.url, lane.model)
         flow = self._flows.get(identity)
         if flow is None:
-            flow = self._flows[identity] = Flow(lane.name, self._clock, Slots(lane.limits, self._clock))
+            flow = self._flows[identity] = Flow(lane.name, self._clock, Slots(lane.limits, self._clock), self.levers)
         if flow.slots.limits is not lane.limits:
             flow.slots.resize(lane.limits)
         return flow
+
+    def cut(self) -> int:
+        """End the calls under way that a lever cuts, shadows' too; how many of requests there were."""
+        flows = [flow for flow in self._flows.values() if self.levers.cuts(flow.name)]
+        calls = [call for flow in flows for call in flow.under_way if not call.cut]
+        for call in calls:
+            call.end()
+        for give_way in [lent for flow in flows for lent in flow.slots.lent]:
+            give_way()
+        return len(calls)
 
     def wait(self, lanes: Iterable[Lane]) -> int | None:
         """Whole seconds until one of `lanes` may be called again; None where one may be now."""

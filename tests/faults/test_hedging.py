@@ -92,7 +92,7 @@ def test_a_first_lane_that_answers_after_all_wins(tmp_path: Path, stream: bool) 
             assert [flow.slots.held for flow in flows] == [0, 0]
             assert [flow.hedges for flow in flows] == [1, 0]
             assert [told["hedges"] for told in lanes(b.gateway)] == [1, 0]
-            text = metrics(b.gateway.active, b.gateway.traffic, in_flight=0, shed=0, log_ok=True)
+            text = metrics(b.gateway, in_flight=0, shed=0, log_ok=True)
             assert 'laneway_lane_hedges_total{lane="home"} 1\n' in text
             assert [flow.breaker.failures for flow in flows] == [0, 0]
 

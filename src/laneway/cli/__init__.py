@@ -18,8 +18,10 @@ from laneway.errors import LanewayError, PolicyError, UsageError
 
 __all__ = ["main"]
 
-_VERBS = {name: name for name in ("demo", "init", "serve", "lanes", "check", "diff", "test", "policy", "explain", "why",
-                                  "reject", "log", "review", "replay", "shadow", "reviewers")}  # fmt: skip
+_VERBS = {name: name for name in (
+    "demo", "init", "serve", "lanes", "lever", "check", "diff", "test", "policy", "explain", "why", "reject", "log",
+    "review", "replay", "shadow", "reviewers",
+)}  # fmt: skip
 _VERBS["eval"] = "evals"
 """Every verb, in the order in which a newcomer needs them, and its name in the module that has it."""
 

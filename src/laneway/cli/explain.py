@@ -19,12 +19,13 @@ from laneway.clock import today
 from laneway.decide import decide
 from laneway.decision import Decision, Reason, Route
 from laneway.describe import BARE, LABELS, described
-from laneway.errors import RequestError, UsageError, did_you_mean, shown
+from laneway.errors import LogError, RequestError, UsageError, did_you_mean, shown
 from laneway.evidence.recalled import recalled
 from laneway.evidence.standing import Standing
 from laneway.explain import contract, exit_code, headline, reason_parts, signal_lines
 from laneway.facts import Facts, Shown, down, supposed
 from laneway.gate import check_schema
+from laneway.levers import Levers
 from laneway.people.plain import answers
 from laneway.policy import Policy
 from laneway.policy_cases import Case
@@ -80,8 +81,12 @@ def explain(
     out_of_use = [_known("--down", lane, tuple(policy.lanes)) for lane in flags["down"]]
     reviewed = case is None and People.load(policy_path.parent / FILE).can_review()
     facts = Facts(today=day, closed=down((*out_of_use, *(case.down if case else ()))), reviewers=reviewed)
-    known = recalled(policy, default_log(policy_path, log_path), day)
+    log = default_log(policy_path, log_path)
+    known = recalled(policy, log, day)
     notes = _notes(policy, known.standing)
+    if case is None:  # which brings its own lanes that are out
+        facts, pulled = _pulled(log, facts)
+        notes += pulled
     if all_:
         _print_table(policy, facts, notes, json_=json_)
         return
@@ -103,6 +108,18 @@ def _notes(policy: Policy, standing: Standing) -> list[str]:
     closed = HttpProvider(policy.lanes, os.environ, policy.networks).closed
     notes = [f"here {why}, so `laneway serve` would not use it" for why in closed.values()]
     return notes + ([f"no evidence counts: {standing.trouble}"] if standing.trouble else [])
+
+
+def _pulled(log: Path, facts: Facts) -> tuple[Facts, list[str]]:
+    """`facts` with what operators have pulled, by the log where there is one, and what to note of that."""
+    levers = Levers()
+    if not log.exists():
+        return facts, []
+    try:
+        levers.recall(log)
+    except LogError as error:
+        return facts, [f"whether operators have closed lanes is not known: {error}"]
+    return levers.seen(facts), levers.says
 
 
 def _shown(

@@ -65,7 +65,8 @@ def serve(
         closed = gateway.active.closed
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
         if json_:
-            as_json({"url": url, "policy_hash": policy.hash, "log": str(log), "closed": dict(closed)})
+            as_json({"url": url, "policy_hash": policy.hash, "log": str(log), "closed": dict(closed),
+                     "levers": gateway.levers.says})  # fmt: skip
         err.print(
             f"Laneway answers at {url} by {policy_path} (policy {policy.hash[:12]}), log {log}",
             soft_wrap=True,
@@ -74,6 +75,8 @@ def serve(
             state = closed.get(lane.name)
             err.print(f"  {lane.name}: {lane.model} at {lane.url}" + (f" - CLOSED: {state}" if state else ""),
                       style="yellow" if state else None, soft_wrap=True)  # fmt: skip
+        for says in gateway.levers.says:
+            err.print(f"  {says}", style="yellow", soft_wrap=True)
         if gateway.log.closed:
             err.print(
                 f"  {gateway.log.closed} requests of an earlier run were closed as interrupted",

@@ -31,7 +31,7 @@ from laneway.providers import Provider
 from laneway.request import Request
 from laneway.serve import MAY_HAVE_WORKED, asked, estimated_output
 from laneway.signals import Signals
-from laneway.traffic import Traffic
+from laneway.traffic import Passage, Traffic
 from laneway.wire import openai
 
 __all__ = ["PATIENCE", "TRIES", "Broke", "Called", "Calls", "Given", "Parameters", "Purse", "Question"]
@@ -46,7 +46,7 @@ _CALL_SECONDS = 600.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
 _FOR_EVER = datetime.date.max
 _NO_DEADLINE = Deadline()
-_IN_VAIN = frozenset({"credentials", "not-found", "redirected"})
+_IN_VAIN = frozenset({"credentials", "not-found", "redirected", "closed", "stopped", "cut"})
 _UNSEEN = frozenset({"ceiling", "price-unknown", "not-in-plan"})
 """Why `decide` may leave a lane out that may see the request all the same."""
 
@@ -170,7 +170,7 @@ class Calls:
             try:
                 called = await self._once(lane, question, before)
             except LaneError as error:
-                if error.cause in ("invalid", "refusal"):
+                if error.cause in ("invalid", "refusal") or error.code == "paused":
                     self._failing.pop(lane.name, None)
                     raise
                 tries += error.code not in ("busy", "breaker-open", "rate-limited")
@@ -212,10 +212,10 @@ class Calls:
         await self.purse.set_aside(worst)
         with self._settled(worst) as bill:
             guard(self.policy, question.request, question.signals, lane, self.day)
-            with await self.traffic.of(lane).enter(_SLOT_SECONDS):
+            with await self.traffic.of(lane).enter(_SLOT_SECONDS, question.signals.workload) as passage:
                 await before()
                 bill.paid = worst
-                called = await self._answered(lane, question, cap)
+                called = await self._answered(lane, question, cap, passage)
             bill.paid = called.cost or 0.0
         return called
 
@@ -231,14 +231,17 @@ class Calls:
         finally:
             self.purse.settle(worst, bill.paid)
 
-    async def _answered(self, lane: Lane, question: Question, cap: int) -> Called:
+    async def _answered(self, lane: Lane, question: Question, cap: int, passage: Passage) -> Called:
         total = self.policy.deadlines.get(question.signals.latency, _NO_DEADLINE).total
         seconds = min(total or _CALL_SECONDS, _CALL_SECONDS)
         started = time.monotonic()
         try:
-            async with asyncio.timeout(seconds):
-                answer = await asked(self.provider, lane, question.request, cap)
+            async with asyncio.timeout(seconds) as until:
+                passage.within(until)
+                answer = await asked(self.provider, lane, question.request, cap, passage.check)
         except TimeoutError:
+            if passage.cut:
+                raise LaneError("cut", f"an operator cut what lane {lane.name} was doing") from None
             raise LaneError("late", f"lane {lane.name} did not answer within {seconds:g} s", cause="late") from None
         took = time.monotonic() - started
         tokens_in = question.signals.tokens if answer.tokens_in is None else answer.tokens_in

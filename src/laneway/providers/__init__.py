@@ -7,7 +7,7 @@ closes the connection unless the answer was read to its end.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -30,8 +30,13 @@ class Reply(Protocol):
 class Provider(Protocol):
     """Whatever can call lanes."""
 
-    def call(self, lane: Lane, body: bytes, *, stream: bool) -> AbstractAsyncContextManager[Reply]:
-        """Send `body` to `lane`; entering waits for the answer's head."""
+    def call(
+        self, lane: Lane, body: bytes, *, stream: bool, last: Callable[[], None] | None = None
+    ) -> AbstractAsyncContextManager[Reply]:
+        """Send `body` to `lane`; entering waits for the answer's head.
+
+        `last` is called when the first byte is about to leave; where it raises, none does.
+        """
 
     async def close(self) -> None:
         """Close all connections."""

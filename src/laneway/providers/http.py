@@ -12,7 +12,7 @@ import asyncio
 import base64
 import datetime
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from pathlib import Path
@@ -70,15 +70,18 @@ class HttpProvider:
         other._lines = self._lines
         return other
 
-    def call(self, lane: Lane, body: bytes, *, stream: bool) -> AbstractAsyncContextManager[HttpReply]:
+    def call(
+        self, lane: Lane, body: bytes, *, stream: bool, last: Callable[[], None] | None = None
+    ) -> AbstractAsyncContextManager[HttpReply]:
         """Send `body` to `lane`; entering waits for the answer's head and raises LaneError without one.
 
-        GuardError where a lane of that name would be called here that is not the same one.
+        `last` is called once there is a connection; where it raises, no byte leaves. GuardError where a lane of that
+        name would be called here that is not the same one.
         """
         known = self._lanes.get(lane.name, lane)
         if known is not lane and known != lane:
             raise GuardError(f"lane {lane.name} is called by another address, model or key than was let through")
-        return _Call(self, lane.name, body, stream=stream)
+        return _Call(self, lane.name, body, stream=stream, last=last)
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""
@@ -124,13 +127,16 @@ class HttpReply:
 class _Call:
     """One call, as a context. Written out because a generator's context costs more on the hot path."""
 
-    __slots__ = ("_body", "_lane", "_line", "_provider", "_stream")
+    __slots__ = ("_body", "_lane", "_last", "_line", "_provider", "_stream")
 
-    def __init__(self, provider: HttpProvider, lane: str, body: bytes, *, stream: bool) -> None:
+    def __init__(
+        self, provider: HttpProvider, lane: str, body: bytes, *, stream: bool, last: Callable[[], None] | None
+    ) -> None:
         self._provider = provider
         self._lane = lane
         self._body = body
         self._stream = stream
+        self._last = last
         self._line: Line | None = None
 
     async def __aenter__(self) -> HttpReply:
@@ -138,6 +144,8 @@ class _Call:
         lines, reply = self._provider._lines, None
         try:
             self._line = line = lines.idle(target.place) or await lines.connected(target.place)
+            if self._last is not None:
+                self._last()
             head = target.stream if self._stream else target.whole
             await line.ask(b"%sContent-Length: %d\r\n\r\n" % (head, len(self._body)), self._body)
             if 200 <= line.status < 300:

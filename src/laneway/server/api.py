@@ -4,7 +4,8 @@ Without a framework, as the hot path is one endpoint. No more requests than `mos
 away at once, unrecorded, before it costs anything. A client that takes nothing for STALL seconds is hung up on. Until
 client keys exist everything here is for loopback only: a request whose Host is another name (DNS rebinding) or
 whose body is not JSON (a web form) is refused. So is what could be a label and stands where nobody reads it.
-What is said of an answer afterwards is taken at `/v1/feedback`.
+What is said of an answer afterwards is taken at `/v1/feedback`, and an operator's lever at `/v1/levers`, however many
+requests are in flight.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from laneway.addresses import is_loopback
 from laneway.errors import ContentError, LogError, RequestError, shown
 from laneway.feedback import put
 from laneway.gateway import Gateway
-from laneway.refusal import Stopped
+from laneway.refusal import HALTED, Stopped
 from laneway.review.item import Waiting
 from laneway.server import reviews, words
 from laneway.server.http import MAX_BODY, Exchange, Gone, TooLong
-from laneway.server.status import lanes, metrics
+from laneway.server.pulls import pulled
+from laneway.server.status import closed, lanes, metrics
 from laneway.store import Signing
 from laneway.wire import openai, openai_reply
 
@@ -42,6 +44,7 @@ _log = logging.getLogger("laneway")
 _CHAT = "/v1/chat/completions"
 _FEEDBACK = "/v1/feedback"
 _REVIEWS = "/v1/reviews/"
+_LEVERS = "/v1/levers"
 _GET = ("/v1/models", "/health", "/ready", "/lanes", "/metrics")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"} | dict.fromkeys(
     (400, 404, 405, 408, 409, 410, 413, 415), "invalid_request_error"
@@ -134,6 +137,9 @@ class Api:
                 await (self._chat if path == _CHAT else self._feedback)(exchange, headers, query)
             finally:
                 self.in_flight -= 1
+        elif path == _LEVERS and method == b"POST":
+            body = await _posted(exchange, headers, query, words.MAX_BODY)
+            exchange.whole(200, _JSON, msgspec.json.encode(await pulled(self.gateway, body, headers)))
         elif path == "/metrics" and method == b"GET":
             exchange.whole(200, {"content-type": "text/plain; version=0.0.4"}, self._metrics().encode())
         elif path.startswith(_REVIEWS) and method == b"GET" and query:
@@ -143,10 +149,10 @@ class Api:
         elif path in _GET and method == b"GET":
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
             exchange.whole(status, _JSON, msgspec.json.encode(body))
-        elif path in (_CHAT, _FEEDBACK, *_GET):
+        elif path in (_CHAT, _FEEDBACK, _LEVERS, *_GET):
             raise RequestError(405, "method_not_allowed", f"{path} does not take this method")
         else:
-            known = f"{_CHAT}, {_FEEDBACK}, {_REVIEWS}ID, {', '.join(_GET[:-1])} and {_GET[-1]}"
+            known = f"{_CHAT}, {_FEEDBACK}, {_LEVERS}, {_REVIEWS}ID, {', '.join(_GET[:-1])} and {_GET[-1]}"
             raise RequestError(404, "unknown_path", f"no such path; this server has {known}")
 
     async def _review(self, exchange: Exchange, id: str, query: str) -> None:
@@ -210,13 +216,13 @@ class Api:
 
     def _ready(self) -> tuple[int, object]:
         gateway = self.gateway
-        policy, closed = gateway.active.policy, gateway.active.closed
-        states = {name: closed.get(name, "open") for name in policy.lanes}
+        policy, shut = gateway.active.policy, closed(gateway)
+        states = {name: shut.get(name, "open") for name in policy.lanes}
         able = gateway.log.failure is None and any(state == "open" for state in states.values())
         usable = able and not self.stopping
         status = "stopping" if self.stopping else "ready" if able else "not ready"
         state = {"status": status, "policy": policy.hash, "lanes": states, "log": gateway.log.failure or "ok",
-                 "refused_policy": gateway.refused,
+                 "refused_policy": gateway.refused, "levers": gateway.levers.says,
                  "checkpoint": self.signing.state() if self.signing else "off"}  # fmt: skip
         return (200 if usable else 503), state
 
@@ -225,8 +231,7 @@ class Api:
 
     def _metrics(self) -> str:
         gateway = self.gateway
-        return metrics(gateway.active, gateway.traffic, in_flight=self.in_flight, shed=self.shed,
-                       log_ok=gateway.log.failure is None)  # fmt: skip
+        return metrics(gateway, in_flight=self.in_flight, shed=self.shed, log_ok=gateway.log.failure is None)
 
 
 _ONCE = ("host", "content-type")
@@ -319,7 +324,7 @@ async def _refuse(
     headers = dict(_JSON)
     if "decision" in details:
         headers["laneway-decision"] = str(details["decision"])
-    if status == 403 or code.startswith("held") or code in ("lane_refused", "feedback_full"):
+    if status == 403 or code.startswith("held") or code in (*HALTED, "lane_refused", "feedback_full"):
         headers["x-should-retry"] = "false"
     if "retry_after" in details:
         headers["retry-after"] = str(details["retry_after"])

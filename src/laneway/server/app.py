@@ -92,6 +92,7 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
         desk = Desk(log, People(Path(policy.file).parent / FILE))
         await asyncio.to_thread(desk.recall)
         gateway = Gateway(log, await activate(policy, log, provider), desk=desk)
+        await asyncio.to_thread(gateway.levers.recall, log_path)
         await asyncio.to_thread(gateway.shadows.recall)
         if options.webhook is not None:
             desk.told = Notifier(options.webhook)

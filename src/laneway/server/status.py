@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from laneway.admission import admitted
 from laneway.evidence.owed import owed
-from laneway.gateway import Active, Gateway
+from laneway.gateway import Gateway
 from laneway.quantile import quantile
-from laneway.traffic import Flow, Traffic
+from laneway.traffic import Flow
 
-__all__ = ["lanes", "metrics"]
+__all__ = ["closed", "lanes", "metrics"]
 
 _Labels = tuple[tuple[str, str], ...]
 _STATES = ("open", "half-open", "paused", "broken", "closed")
@@ -31,12 +31,19 @@ def _state(flow: Flow, closed: str | None) -> str:
     return {"closed": "open", "open": "broken"}.get(found, found)
 
 
+def closed(gateway: Gateway) -> dict[str, str]:
+    """Why each lane that takes no calls takes none: its key, the day's proof, or an operator's lever."""
+    levers, active = gateway.levers, gateway.active
+    if levers.stopped:
+        return dict.fromkeys(active.policy.lanes, levers.stopped)
+    return {**active.closed, **levers.closed}
+
+
 def lanes(gateway: Gateway) -> list[dict[str, object]]:
     """Each lane of the policy in force, its state and its latest calls; times are seconds unless they say otherwise."""
-    policy, closed = gateway.active.policy, gateway.active.closed
-    shut = _unproven(gateway)
-    return [_lane(gateway.traffic.of(lane), closed.get(name), gateway.others.get(name, ""), shut[name])
-            for name, lane in policy.lanes.items()]  # fmt: skip
+    out, shut = closed(gateway), _unproven(gateway)
+    return [_lane(gateway.traffic.of(lane), out.get(name), gateway.others.get(name, ""), shut[name])
+            for name, lane in gateway.active.policy.lanes.items()]  # fmt: skip
 
 
 class _Unproven(NamedTuple):
@@ -83,9 +90,10 @@ def _seconds(flow: Flow, share: float) -> float | None:
     return None if found is None else round(found, 3)
 
 
-def metrics(active: Active, traffic: Traffic, *, in_flight: int, shed: int, log_ok: bool) -> str:
+def metrics(gateway: Gateway, *, in_flight: int, shed: int, log_ok: bool) -> str:
     """The text that Prometheus reads."""
-    flows = [(traffic.of(lane), active.closed.get(name)) for name, lane in active.policy.lanes.items()]
+    traffic, shut = gateway.traffic, closed(gateway)
+    flows = [(traffic.of(lane), shut.get(name)) for name, lane in gateway.active.policy.lanes.items()]
 
     def each(value: str) -> Iterator[tuple[_Labels, float]]:
         for flow, _ in flows:
@@ -104,6 +112,9 @@ def metrics(active: Active, traffic: Traffic, *, in_flight: int, shed: int, log_
         _family("requests_in_flight", "gauge", "Requests that are being answered or wait.", [((), in_flight)]),
         _family("requests_shed_total", "counter", "Requests turned away unrecorded: too many at once.", [((), shed)]),
         _family("log_ok", "gauge", "1 where the decision log can be written.", [((), float(log_ok))]),
+        _family("lever", "gauge", "1 for each lever of an operator that is in force.",
+                (((("target", lever.target), ("action", lever.action)), 1.0)
+                 for lever in gateway.levers.in_force.values())),
         _family("lane_state", "gauge", "1 for the state that the lane is in.", states),
         _family("lane_in_flight", "gauge", "Calls of the lane under way.", each("held")),
         _family("lane_waiting", "gauge", "Requests that wait for a slot of the lane.", each("waiting")),

@@ -21,9 +21,9 @@ from laneway.cli.eval.judging import judges_of, replies_to
 from laneway.cli.eval.outcome import Outcome, outcome_json, print_outcome
 from laneway.cli.eval.report import default_results, results_option, sets_argument, workload_option
 from laneway.cli.findings import proven
-from laneway.cli.output import as_json, err, json_option, moment, policy_option
+from laneway.cli.output import as_json, default_log, err, json_option, log_option, moment, policy_option
 from laneway.clock import today
-from laneway.errors import UsageError, did_you_mean, shown
+from laneway.errors import LogError, UsageError, did_you_mean, shown
 from laneway.evidence import ledger
 from laneway.evidence.calling import PATIENCE, Calls, Parameters, Purse
 from laneway.evidence.ledger import Evidence
@@ -32,12 +32,15 @@ from laneway.evidence.results import Results
 from laneway.evidence.run import Run, ask_all
 from laneway.evidence.statistics.numbers import libraries
 from laneway.lane import Lane, plain
+from laneway.levers import Levers
 from laneway.policy import Policy
 from laneway.providers.http import HttpProvider
+from laneway.traffic import Traffic
 
 __all__ = ["run"]
 
 _USUAL = Parameters()
+_LOOK_SECONDS = 1.0
 _file = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -70,19 +73,20 @@ _file = click.Path(path_type=Path, dir_okay=False)
               "2026-11-29T14:30:05Z or with an offset, such as +02:00; UTC without one.")  # fmt: skip
 @click.option("--patience", default=PATIENCE, show_default=True, type=click.FloatRange(0), metavar="SECONDS",
               help="How long a lane that answers nothing is waited for.")  # fmt: skip
+@log_option
 @json_option
 @click.pass_context
 def run(
     ctx: click.Context, sets: tuple[Path, ...], policy_path: Path, names: tuple[str, ...], workload: str | None,
     prompts: tuple[Path, ...], judges: tuple[str, ...], budget: float | None, results_path: Path | None,
     ledger_path: Path | None, seed: int, max_output: int, without: tuple[str, ...], cap_name: str,
-    since: datetime.datetime | None, patience: float, json_: bool,
+    since: datetime.datetime | None, patience: float, log_path: Path | None, json_: bool,
 ) -> None:  # fmt: skip
     """Ask each lane every sample of SETS that it may see, or of the sets that the policy names as `evals`.
 
     Answers are kept in the results: run the same command again to go on, and nothing answered is asked again. A lane
     that has answered all that it may see gets an entry in the ledger, which opens it to the workload where it meets the
-    bar.
+    bar. What operators have closed, by the log where there is one, is not asked, nor from when they close it.
 
     Exit code: 0 done, 1 something is left open, 5 an invalid policy or set, 6 the policy is not proved.
     """
@@ -92,6 +96,8 @@ def run(
     lanes = _lanes(policy, names, budget)
     parameters = Parameters(temperature=None if "temperature" in without else 0.0,
                             seed=None if "seed" in without else seed, output=max_output, cap_name=cap_name)  # fmt: skip
+    levers, log = Levers(), default_log(policy_path, log_path)
+    _recalled(levers, log)
     ledger_path = ledger_path or policy_path.parent / ledger.FILE
     ledger.read(ledger_path)  # one that is damaged is told before anything is paid for
     with closing(Results.open(default_results(policy_path, results_path), write=True)) as results, \
@@ -100,12 +106,13 @@ def run(
             _say_lost(kept)
 
         def prepared(provider: HttpProvider) -> Run:
-            calls = Calls(policy, provider, today(), purse=Purse(budget), patience=patience)
+            calls = Calls(policy, provider, today(), purse=Purse(budget), patience=patience,
+                          traffic=Traffic(levers=levers))  # fmt: skip
             scoring = judges_of(calls, replies, parameters, plan, judges, ledger_path.parent, since)
             return Run(calls=calls, results=results, plan=plan, lanes=lanes, parameters=parameters, since=since,
                        scoring=scoring)  # fmt: skip
 
-        going = uvloop.run(_asked(policy, prepared))
+        going = uvloop.run(_asked(policy, prepared, lambda: _recalled(levers, log)))
         found = Outcome(going, policy, results.path, ledger_path, budget, _as_given(ctx))
         found.written = _written(found.ledger, [tally.evidence(found.confidence) for tally in found.proving])
     if json_:
@@ -149,11 +156,31 @@ def _say_lost(results: Results) -> None:
                   "been paid for without an answer, and are made again", style="yellow", soft_wrap=True)  # fmt: skip
 
 
-async def _asked(policy: Policy, prepared: Callable[[HttpProvider], Run]) -> Run:
+def _recalled(levers: Levers, log: Path) -> None:
+    if log.exists():
+        levers.recall(log)
+
+
+async def _obeying(going: Run, recalled: Callable[[], None]) -> None:
+    """Look every second what operators have pulled. Where that cannot be known, nothing more is asked."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            recalled()
+        except LogError as error:
+            err.print(f"stopped, as what operators have closed is not known any more: {error}", style="red")
+            going.stop.set()
+            return
+        going.calls.traffic.cut()
+
+
+async def _asked(policy: Policy, prepared: Callable[[HttpProvider], Run], recalled: Callable[[], None]) -> Run:
     """The run, when it has ended."""
     provider = HttpProvider(policy.lanes, os.environ, policy.networks)
+    obeying: asyncio.Task[None] | None = None
     try:
         going = prepared(provider)
+        obeying = asyncio.create_task(_obeying(going, recalled))
         for name, why in provider.closed.items():
             going.calls.give_up(name, why)
         loop = asyncio.get_running_loop()
@@ -162,6 +189,8 @@ async def _asked(policy: Policy, prepared: Callable[[HttpProvider], Run]) -> Run
         with _bars(going):
             await ask_all(going)
     finally:
+        if obeying is not None:
+            obeying.cancel()
         await provider.close()
     return going
 
