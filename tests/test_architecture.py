@@ -59,7 +59,7 @@ LAYERS = """
     evidence.statistics.sequence evidence.statistics.agreement
     evidence.judging evidence.judging.family evidence.judging.labels evidence.judging.asking evidence.judging.swap
     evidence.judging.calibration evidence.judging.kept evidence.judging.rubric evidence.judging.pairs
-    rejections report
+    rejections
     evidence.heard evidence.standing evidence.owed
     people people.matrix people.plain
     people.document
@@ -78,10 +78,13 @@ LAYERS = """
     egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
-    store.content store.merkle store.note store.checkpoint store.chain store.story store.reader store.signing store.writer store
+    store.content store.merkle store.note store.checkpoint store.chain store.story store.reader store.rows store.signing store.writer store
+    weekly weekly.value weekly.tally weekly.frame weekly.links weekly.part weekly.scan weekly.scanned
+    weekly.money weekly.review weekly.lanes weekly.advice weekly.stale
+    weekly.telling weekly.markdown weekly.charts weekly.page
     evidence.recalled
     feedback shadowed webhook
-    levers
+    levers weekly.deliver
     breaker slots traffic
     aside race run
     serve
@@ -91,6 +94,7 @@ LAYERS = """
     refusal
     gateway
     rehearse
+    weekly.patch weekly.reading
     server server.activation server.status server.http server.words server.pulls server.reviews server.notify
     server.api server.app
     demo demo.model demo.requests
@@ -117,8 +121,9 @@ PURE = (
     "condition",
     "lane",
     "explain",
-    "report",
     "rejections",
+    "weekly.review",
+    "weekly.telling",
     "policy_cases",
     "classify.language",
     "contract",

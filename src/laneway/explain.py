@@ -16,6 +16,7 @@ __all__ = [
     "all_lanes",
     "attempt_line",
     "contract",
+    "ending",
     "exit_code",
     "headline",
     "kind",
@@ -92,6 +93,13 @@ def story_contract(
     made["cost"] = outcome.cost if outcome else None
     made["times"] = times
     return made
+
+
+def ending(outcome: Outcome | None) -> str:
+    """How a request ended: its status, and its code where that says more."""
+    if outcome is None:
+        return "open"
+    return f"{outcome.status} ({outcome.code})" if outcome.code not in ("", outcome.status) else outcome.status
 
 
 def kind(decision: Decision) -> str:

@@ -15,9 +15,9 @@ import msgspec
 
 from laneway.classify.sensitivity import identifiers
 from laneway.errors import RequestError, shown
+from laneway.explain import ending
 from laneway.record import Feedback, Outcome, Source
 from laneway.rejections import rejected, standing
-from laneway.report import ending
 from laneway.store import Log, Reader, Story
 
 __all__ = ["ANONYMOUS", "MOST_WORDS", "Put", "is_news", "named", "phrased", "put", "worded"]

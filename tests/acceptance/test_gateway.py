@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import os
 import signal
@@ -20,9 +21,9 @@ from laneway.decision import Route
 from laneway.explain import attempt_line
 from laneway.policy_file import parse
 from laneway.providers.scripted import Scripted, ScriptedLane
-from laneway.report import Recorded, review
 from laneway.server import app
 from laneway.store import Reader
+from laneway.weekly.reading import read
 
 HARD = "Prove that the algorithm terminates, and explain the trade-offs step by step."
 PERSONAL = "811228-9874"
@@ -635,10 +636,8 @@ def test_a_lane_that_answers_as_another_model_is_noticed_on_its_first_answer(
             (attempt,) = outcome.entry.attempts
             assert (attempt.model, attempt.other_than) == ("cheaper-model", "home-model")
             assert "answered as cheaper-model, not as home-model" in attempt_line(attempt, "EUR")
-            with closing(Reader.open(b.log)) as reader:
-                told = [Recorded(s.id, s.opening, tuple(i.entry for i in s.intents), s.outcome and s.outcome.entry)
-                        for s in reader.stories()]  # fmt: skip
-            (row,) = review(told).other_models
+            made, _, _ = read(b.log, "all", None, datetime.datetime.now(datetime.UTC))
+            (row,) = made.other_models
             assert (row.lane, row.cause, row.times) == ("home", "as cheaper-model, not home-model", 2)
 
     run(check)

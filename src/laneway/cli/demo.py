@@ -53,17 +53,16 @@ def demo(directory: Path, json_: bool) -> None:
     print_table(_table(played))
     out.print()
     out.print(_legend(played))
-    log = directory / "laneway.db"
+    policy, log = directory / "laneway.yaml", directory / "laneway.db"
     weak = next((p.id for p in played if "weak >" in p.route), played[0].id)
     out.print(f"\n$ laneway why {weak}", style="bold")
     with closing(Reader.open(log)) as reader:
         story = reader.story(weak)
         assert story is not None
-        print_story(story, load(directory / "laneway.yaml"))
+        print_story(story, load(policy))
     out.print("\n$ laneway review", style="bold")
-    print_review(read_review(log, None), "all")
+    print_review(read_review(policy, log, "all"))
     out.print(f"\nDone in {time.monotonic() - started:.1f} s. What to try next:", style="bold")
-    policy = directory / "laneway.yaml"
     for command in (f"laneway why --policy {policy} {played[-1].id}", f"laneway explain --policy {policy} --all",
                     f"laneway log --policy {policy} verify", "laneway init my-policy"):  # fmt: skip
         out.print(f"  {command.replace('laneway', _this(), 1)}", soft_wrap=True)

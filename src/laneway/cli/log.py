@@ -27,7 +27,7 @@ from laneway.cli.output import (
 from laneway.cli.why import times
 from laneway.decision import Route
 from laneway.errors import LogError, UsageError
-from laneway.report import ending
+from laneway.explain import ending
 from laneway.store import Reader, Signing, Story, Verification
 from laneway.store.checkpoint import Against, Checkpoint, read_checkpoints
 from laneway.store.note import PrivateKey, keep_new_key, public_key

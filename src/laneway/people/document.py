@@ -15,11 +15,12 @@ Tone = Literal["", "good", "next", "weak", "wait", "idle", "shut", "bad", "warn"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text, what it means, and a smaller line below it."""
+    """A text, what it means, a smaller line below it, and where a page leads from it."""
 
     text: str
     tone: Tone = ""
     detail: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def _row(row: tuple[Cell, ...], columns: tuple[str, ...]) -> Iterator[str]:
     for i, (cell, column) in enumerate(zip(row, columns, strict=True)):
         tone = f' class="{cell.tone}"' if cell.tone else ""
         detail = f"<small>{escaped(cell.detail)}</small>" if cell.detail else ""
-        text = escaped(cell.text)
+        text = f'<a href="{escaped(cell.link)}">{escaped(cell.text)}</a>' if cell.link else escaped(cell.text)
         inner = f"<time>{text}</time>{detail}" if _DATE.fullmatch(text) else f"<span>{text}</span>{detail}"
         yield f'<th scope="row" role="rowheader"{tone}>{inner}</th>' if i == 0 else (
             f'<td role="cell" data-label="{escaped(column)}"{tone}>{inner}</td>')  # fmt: skip

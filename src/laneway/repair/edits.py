@@ -148,13 +148,26 @@ class Source:
 
     def delete(self, key: str, index: int) -> Edit:
         """A list without the rule at `index`."""
-        items, node = self.items(key), self.at(key)
+        node = self.at(key)
         assert node is not None
+        return self.cut(node, index)
+
+    def cut(self, node: Node, index: int) -> Edit:
+        """A list without its item at `index`."""
+        return self._without(node, [(item, item) for item in node.value], index)
+
+    def drop(self, mapping: Node, key: str) -> Edit:
+        """A mapping without a key that it has."""
+        return self._without(mapping, mapping.value, [name.value for name, _ in mapping.value].index(key))
+
+    def _without(self, node: Node, parts: Sequence[tuple[Node, Node]], index: int) -> Edit:
+        """A collection without one of its parts, each with the nodes where it begins and ends."""
+        first, last = parts[index]
         if not _inline(node):
-            return Edit(self._start(items[index]), self._after(_end(items[index])), "")
-        if index + 1 < len(items):
-            return Edit(items[index].start_mark.index, items[index + 1].start_mark.index, "")
-        return Edit(_end(items[index - 1]) if index else items[index].start_mark.index, _end(items[index]), "")
+            return Edit(self._start(first), self._after(_end(last)), "")
+        if index + 1 < len(parts):
+            return Edit(first.start_mark.index, parts[index + 1][0].start_mark.index, "")
+        return Edit(_end(parts[index - 1][1]) if index else first.start_mark.index, _end(last), "")
 
     def move(self, key: str, index: int, to: int) -> tuple[Edit, Edit]:
         """The rule at `index` before the one at `to`."""

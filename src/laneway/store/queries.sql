@@ -112,6 +112,13 @@ SELECT DISTINCT decision FROM (
     SELECT decision FROM record WHERE kind IN ('intent', 'outcome') ORDER BY seq DESC LIMIT :page
 );
 
+-- name: records
+-- A page of records after :seq, whole.
+SELECT seq, at, decision, kind, body, hash FROM record NOT INDEXED WHERE seq > :seq ORDER BY seq LIMIT :page;
+
+-- name: records_of
+SELECT seq, at, decision, kind, body, hash FROM record WHERE decision = :decision ORDER BY seq;
+
 -- name: last_seq
 SELECT coalesce(max(seq), 0) FROM record NOT INDEXED;
 

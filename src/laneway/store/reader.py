@@ -210,6 +210,11 @@ class Reader:
                     found[_workload(first), ended.lane] += 1
         return found
 
+    def ask(self, query: str, **values: object) -> list[Any]:
+        """All rows of a query by its name."""
+        with self._reading():
+            return self._db.execute(SQL[query], values).fetchall()
+
     def policy_text(self, hash: str) -> str | None:
         """The policy file that had this SHA-256, as it was served."""
         with self._reading():
