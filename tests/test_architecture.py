@@ -94,9 +94,7 @@ LAYERS = """
     refusal
     gateway
     rehearse
-    weekly.patch weekly.reading
-    server server.activation server.status server.http server.words server.pulls server.reviews server.notify
-    server.api server.app
+    weekly.patch weekly.reading server server.activation server.status server.http server.words server.pulls server.reviews server.notify server.api server.app weekly.kept
     demo demo.model demo.requests
     demo.play
     cli.output cli.asking cli.findings

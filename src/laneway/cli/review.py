@@ -26,6 +26,7 @@ from laneway.cli.output import (
 from laneway.clock import today
 from laneway.errors import PolicyError
 from laneway.people.document import Cell, Table
+from laneway.people.page import visible
 from laneway.policy_file import load
 from laneway.weekly.deliver import as_bytes, deliver, write
 from laneway.weekly.reading import advise, read
@@ -113,7 +114,7 @@ def print_review(made: Review) -> None:
     if made.advice:
         out.print("\nWhat to do?", style="bold")
     for said in advice_lines(made):
-        out.print(said.told)
+        out.print(visible(said.told))
         if said.detail:
             out.print(f"  {said.detail}", style="dim")
         for line in said.diff.splitlines():
@@ -140,4 +141,4 @@ def _print(table: Table) -> None:
 
 
 def _cell(column: str, cell: Cell) -> str:
-    return f"{cell.text} ({cell.detail})" if cell.detail and column != "example" else cell.text
+    return visible(f"{cell.text} ({cell.detail})" if cell.detail and column != "example" else cell.text)

@@ -11,6 +11,7 @@ __all__ = ["HOUR", "Frame"]
 
 HOUR = 3_600_000_000
 _DAY = 24 * HOUR
+_SECOND = 1_000_000
 _MOST = 14
 """Slices at most, so that a chart is read at a glance."""
 
@@ -28,8 +29,9 @@ class Frame(NamedTuple):
     def of(cls, start: int, until: int, *, compared: bool) -> Frame:
         """By days, where there are not too many or too few of them; else by equal parts."""
         length = max(1, until - start)
-        slices = length // _DAY if length % _DAY == 0 and 2 * _DAY <= length <= _MOST * _DAY else 0
-        slices = slices or (12 if length >= 12 else 1)
+        days = round(length / _DAY)
+        whole = 2 <= days <= _MOST and abs(length - days * _DAY) < _SECOND
+        slices = days if whole else 12 if length >= 12 else 1
         return cls(start, until, -(-length // slices), slices, compared)
 
     def slice(self, at: int) -> int | None:

@@ -55,7 +55,7 @@ def _charts(review: Review) -> str:
     long = len(now) > 1 and now[-1].start - now[0].start > datetime.timedelta(days=2)
     labels = [f"{one.start:{'%d %b' if long else '%H:%M'}}" for one in now]
     currency = review.money[0].currency if review.money else ""
-    drawn = [_chart(title, labels, read, now, was, str) for title, read in _COUNTS]
+    drawn = [_chart(title, labels, read, now, was, "{:,.0f}".format) for title, read in _COUNTS]
     if any(one.cost for one in review.slices):
         drawn.append(_chart("Money", labels, lambda one: one.cost, now, was, lambda cost: money(cost, currency)))
     key = "; the wider column behind each is the period before" if was else ""

@@ -40,8 +40,9 @@ def read(
         frame = Frame.of(min(first[1], end) if first else end, end + 1, compared=False)
     else:
         frame = Frame.of((start - _EPOCH) // _MICROSECOND, end, compared=True)
-    found = scanned(log, frame, progress)
     with closing(Rows(log)) as rows:
+        begin = frame.began(-frame.slices if frame.compared else 0)
+        found = scanned(log, frame.slice, rows.before(begin), progress)
         return reviewed(found, frame, since, policies(rows)), found, frame
 
 
