@@ -9,7 +9,7 @@ import msgspec
 
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.lane import plain
-from laneway.record import Attempt, Opening, Outcome
+from laneway.record import Attempt, Opening, Outcome, Why
 from laneway.signals import Evidence, Signals
 
 __all__ = [
@@ -20,11 +20,16 @@ __all__ = [
     "exit_code",
     "headline",
     "kind",
+    "led",
     "money",
     "reason_parts",
     "signal_lines",
     "story_contract",
 ]
+
+
+_CODES: dict[Why, str] = {"escalation": "weak", "hedge": "hedge"}
+"""The code of the reason for a call, by why it was made."""
 
 
 def exit_code(decision: Decision) -> int:
@@ -105,6 +110,12 @@ def ending(outcome: Outcome | None) -> str:
 def kind(decision: Decision) -> str:
     """`route`, `hold` or `refuse`."""
     return "route" if isinstance(decision, Route) else "hold" if isinstance(decision, Hold) else "refuse"
+
+
+def led(route: Route, lane: str, why: Why) -> Reason:
+    """The reason that led to `lane`, where `why` says as what it was called."""
+    code = _CODES.get(why, "route" if lane == route.lanes[0] else "fallback")
+    return next((r for r in route.reasons if r.code == code), route.reasons[0])
 
 
 def headline(decision: Decision, currency: str) -> str:

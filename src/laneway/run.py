@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from laneway.answer import Answer
 from laneway.decision import Route
+from laneway.explain import led
 from laneway.policy import Policy
 from laneway.providers import Provider
 from laneway.record import Attempt, Opening, Why
@@ -17,8 +18,6 @@ from laneway.signals import Signals
 from laneway.traffic import Traffic
 
 __all__ = ["Client", "Got", "Nobody", "Run"]
-
-_SAYS: dict[Why, str] = {"escalation": "weak", "hedge": "hedge"}  # The reason's code, by why a lane was called.
 
 
 class Client(Protocol):
@@ -107,9 +106,7 @@ class Run:
 
     def headers(self, lane: str, called: Why, verdict: str | None = None) -> dict[str, str]:
         """The answer's `Laneway-*` headers; `called` is why the lane that answered was called."""
-        first = lane == self.route.lanes[0]
-        code = _SAYS.get(called, "route" if first else "fallback")
-        why = next((r for r in self.route.reasons if r.code == code), self.route.reasons[0])
+        why = led(self.route, lane, called)
         reason = " ".join(f"{why.rule}: {why.says or why.effect}".split()).encode("ascii", "replace").decode()[:300]
         made = {
             "laneway-decision": self.id,

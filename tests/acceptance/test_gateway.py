@@ -508,7 +508,7 @@ def test_a_server_that_stops_tells_those_who_wait(tmp_path: Path, stream: bool) 
             ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             log = tmp_path / "laneway.db"
             options = app.Options(port=0, grace=1)
-            serving = asyncio.create_task(app._serve(policy, log, options, lambda _, port: ready.set_result(port)))
+            serving = asyncio.create_task(app._serve(policy, log, options, lambda *ready_: ready.set_result(ready_[1])))
             body = {"model": "auto", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]}
             url = f"http://127.0.0.1:{await ready}/v1/chat/completions"
             asking = asyncio.create_task(session.post(url, json=body))

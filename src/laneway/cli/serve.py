@@ -12,6 +12,7 @@ from laneway.cli.findings import proven
 from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, policy_option
 from laneway.errors import LogError, UsageError
 from laneway.gateway import Gateway
+from laneway.review.people import FILE
 from laneway.server.api import MOST_REQUESTS
 from laneway.server.app import CHECKPOINT_SECONDS, GRACE, Options, run
 from laneway.store import Signing
@@ -20,6 +21,8 @@ from laneway.store.note import PrivateKey
 from laneway.webhook import checked_url
 
 __all__ = ["serve"]
+
+_ADMIN = 4181
 
 
 @click.command()
@@ -37,11 +40,15 @@ __all__ = ["serve"]
               help="The private key that signs them, from `laneway log key`.")  # fmt: skip
 @click.option("--checkpoint-every", "seconds", default=CHECKPOINT_SECONDS, show_default=True,
               type=click.FloatRange(0.1, 86_400), help="Seconds between two of them.")  # fmt: skip
+@click.option("--admin-port", "admin", type=click.IntRange(0, 65535), help="The port of the console for reviewers and "
+              "auditors, 0 for any free one; 4181 where a reviewers file is beside the policy.")  # fmt: skip
+@click.option("--no-console", is_flag=True, help="Leave the console out.")
 @click.option("--review-webhook", "webhook", metavar="URL", help="Told, without any words, of what waits for a person.")
 @json_option
 def serve(
     policy_path: Path, log_path: Path | None, host: str, port: int, most: int, grace: float, place: Path | None,
-    key: Path | None, seconds: float, webhook: str | None, json_: bool,
+    key: Path | None, seconds: float, webhook: str | None, admin: int | None,
+    no_console: bool, json_: bool,
 ) -> None:  # fmt: skip
     """Answer on http://127.0.0.1:4180/v1, the OpenAI chat API, by the policy, once it is proved.
 
@@ -60,17 +67,23 @@ def serve(
         _settle()
     signing = Signing(log, place, PrivateKey.load(key)) if place and key else None
 
-    def ready(gateway: Gateway, port: int) -> None:
+    if admin is None and (policy_path.parent / FILE).exists():
+        admin = _ADMIN if port else 0
+
+    def ready(gateway: Gateway, port: int, console: int | None) -> None:
         _settle()
         closed = gateway.active.closed
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        pages = None if console is None else url.replace(f":{port}/v1", f":{console}/")
         if json_:
-            as_json({"url": url, "policy_hash": policy.hash, "log": str(log), "closed": dict(closed),
+            as_json({"url": url, "console": pages, "policy_hash": policy.hash, "log": str(log), "closed": dict(closed),
                      "levers": gateway.levers.says})  # fmt: skip
         err.print(
             f"Laneway answers at {url} by {policy_path} (policy {policy.hash[:12]}), log {log}",
             soft_wrap=True,
         )
+        if pages is not None:
+            err.print(f"  the console for reviewers and auditors is at {pages}", soft_wrap=True)
         for lane in policy.lanes.values():
             state = closed.get(lane.name)
             err.print(f"  {lane.name}: {lane.model} at {lane.url}" + (f" - CLOSED: {state}" if state else ""),
@@ -91,7 +104,7 @@ def serve(
         if signing:
             _told(signing, log)
 
-    run(policy, log, Options(host, port, most, grace, signing, seconds, webhook), ready)
+    run(policy, log, Options(host, port, most, grace, signing, seconds, webhook, None if no_console else admin), ready)
 
 
 def _told(signing: Signing, log: Path) -> None:

@@ -30,7 +30,7 @@ from laneway.server.status import closed, lanes, metrics
 from laneway.store import Signing
 from laneway.wire import openai, openai_reply
 
-__all__ = ["MAX_BODY", "MOST_REQUESTS", "STALL", "Api"]
+__all__ = ["MAX_BODY", "MOST_REQUESTS", "STALL", "Api", "body_of", "headers_of"]
 
 MOST_REQUESTS = 1_000
 """How many requests may be in flight at once, where the server is not told otherwise."""
@@ -105,7 +105,7 @@ class Api:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request."""
         try:
-            await self._answer(exchange, _headers(exchange))
+            await self._answer(exchange, headers_of(exchange))
         except RequestError as error:
             await _refuse(exchange, error.status, error.code, str(error), error.param, {})
         except Stopped as error:
@@ -238,7 +238,7 @@ _ONCE = ("host", "content-type")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]{1,5})?")
 
 
-def _headers(exchange: Exchange) -> dict[str, str]:
+def headers_of(exchange: Exchange) -> dict[str, str]:
     """Header names in lower case. Raises RequestError for a header that may stand once only, and a foreign Host."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in exchange.headers:
@@ -269,13 +269,14 @@ async def _posted(exchange: Exchange, headers: dict[str, str], query: str, most:
         raise _unread("a query string")
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RequestError(415, "not_json", "send the request as content-type: application/json")
-    body = await _body(exchange, headers, most)
+    body = await body_of(exchange, headers, most)
     if exchange.late or "trailer" in headers:
         raise _unread("a field after the body")
     return body
 
 
-async def _body(exchange: Exchange, headers: dict[str, str], most: int) -> bytes:
+async def body_of(exchange: Exchange, headers: dict[str, str], most: int) -> bytes:
+    """The body of a request; at most `most` bytes. Raises RequestError."""
     length = headers.get("content-length", "0")
     try:
         if length.isdecimal() and int(length) > most:

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,9 @@ from laneway.review.desk import Desk
 from laneway.review.people import FILE, People
 from laneway.server.activation import activate, watch
 from laneway.server.api import MOST_REQUESTS, Api
-from laneway.server.http import Connection
+from laneway.server.console.frame import Console
+from laneway.server.console.site import Site
+from laneway.server.http import Answer, Connection
 from laneway.server.notify import Notifier
 from laneway.store import Log, Signing
 
@@ -48,14 +50,14 @@ _LAST_WORDS = 5
 _SEND_BUFFER = 2**18
 """Bytes that the kernel may hold for a client; left to itself it takes megabytes of a stream from its lane."""
 
-_Ready = Callable[[Gateway, int], None]
+_Ready = Callable[[Gateway, int, int | None], None]
 
 
 class Options(NamedTuple):
     """How to serve: where, how many requests at once, in how many seconds to end them, and who signs the log.
 
     `signing` is stopped, where there is one, once the log is closed; it signs every `seconds`. `webhook` is told
-    of what waits for a person.
+    of what waits for a person. The console is at the port `admin`, where there is one.
     """
 
     host: str = "127.0.0.1"
@@ -65,6 +67,7 @@ class Options(NamedTuple):
     signing: Signing | None = None
     seconds: float = CHECKPOINT_SECONDS
     webhook: str | None = None
+    admin: int | None = None
 
 
 def run(policy: Policy, log_path: Path, options: Options, on_ready: _Ready) -> None:
@@ -85,11 +88,13 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
     watching: asyncio.Task[None] | None = None
     reviewing: asyncio.Task[None] | None = None
     desk: Desk | None = None
+    site: Site | None = None
     try:
         if signing is not None:
             await asyncio.to_thread(signing.start, options.seconds)
         provider = HttpProvider(policy.lanes, os.environ, policy.networks)
-        desk = Desk(log, People(Path(policy.file).parent / FILE))
+        people = People(Path(policy.file).parent / FILE)
+        desk = Desk(log, people)
         await asyncio.to_thread(desk.recall)
         gateway = Gateway(log, await activate(policy, log, provider), desk=desk)
         await asyncio.to_thread(gateway.levers.recall, log_path)
@@ -98,17 +103,25 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
             desk.told = Notifier(options.webhook)
         reviewing = asyncio.create_task(desk.run())
         watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
-        with listen(options.host, options.port) as listener:
+        with ExitStack() as listening:
+            listener = listening.enter_context(listen(options.host, options.port))
+            console, admin = None, None
+            if options.admin is not None:
+                admin = listening.enter_context(listen(options.host, options.admin, "--admin-port"))
+                site = Site(gateway, people)
+                console = Console(site)
             server = Server(Api(gateway, options.most, signing), options.grace)
             for stop in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(stop, server.stop)
-            on_ready(gateway, listener.getsockname()[1])
-            await server.serve(listener)
+            on_ready(gateway, listener.getsockname()[1], admin.getsockname()[1] if admin else None)
+            await server.serve(listener, (console, admin) if console and admin else None)
             await gateway.shadows.ended(_LAST_WORDS)
     finally:
         for task in (watching, reviewing):
             if task is not None:
                 task.cancel()
+        if site is not None:
+            await site.close()
         if provider is not None:
             await provider.close()
         if desk is not None and desk.content is not None:
@@ -136,15 +149,21 @@ class Server:
         self.api.stopping = True
         self._told.set()
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Answer until told to stop. Then late requests are told so, until those in flight have ended."""
+    async def serve(self, listener: socket.socket, beside: tuple[Answer, socket.socket] | None = None) -> None:
+        """Answer until told to stop. Then late requests are told so, until those in flight have ended.
+
+        `beside` is what else answers, and where.
+        """
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._connection, sock=listener, backlog=_BACKLOG)
+        servers = [await loop.create_server(self._connection(self.api), sock=listener, backlog=_BACKLOG)]
+        if beside is not None:
+            servers.append(await loop.create_server(self._connection(beside[0]), sock=beside[1], backlog=_BACKLOG))
         sweep = asyncio.create_task(self._sweep())
         await self._told.wait()
         await self._until(lambda: not self.api.in_flight)
         sweep.cancel()
-        server.close()
+        for server in servers:
+            server.close()
         for connection in tuple(self._open):
             connection.drain()
         self._end = max(self._end, time.monotonic() + 1)  # for what clients have yet to read
@@ -156,8 +175,8 @@ class Server:
         for connection in tuple(self._open):
             connection.cut()
 
-    def _connection(self) -> Connection:
-        return Connection(self.api, self._open, self._running)
+    def _connection(self, answer: Answer) -> Callable[[], Connection]:
+        return lambda: Connection(answer, self._open, self._running)
 
     async def _until(self, done: Callable[[], bool]) -> None:
         while not done() and time.monotonic() < self._end:  # noqa: ASYNC110  # what is waited for does not say so
@@ -181,7 +200,7 @@ def _open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     """A socket that listens there, at any free port for 0. Raises UsageError where it cannot."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -192,7 +211,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from None
     return listener
 
 

@@ -7,9 +7,9 @@ where the policy says so, is `Content`, encrypted, in a file of its own.
 """
 
 from laneway.store.content import Content
-from laneway.store.reader import Reader, Verification
+from laneway.store.reader import Reader
 from laneway.store.signing import Signing
-from laneway.store.story import Logged, Seen, Story
+from laneway.store.story import Logged, Seen, Story, Verification
 from laneway.store.writer import Log
 
 __all__ = ["Content", "Log", "Logged", "Reader", "Seen", "Signing", "Story", "Verification"]

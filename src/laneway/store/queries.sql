@@ -119,6 +119,38 @@ SELECT seq, at, decision, kind, body, hash FROM record NOT INDEXED WHERE seq > :
 -- name: records_of
 SELECT seq, at, decision, kind, body, hash FROM record WHERE decision = :decision ORDER BY seq;
 
+-- name: first_down
+-- A page of first entries before :before, newest first, of decisions that may be those looked for: what must stand in
+-- the first entry, or in the end, does. An empty blob stands in everything.
+SELECT seq, decision FROM record AS first
+WHERE seq > :after AND seq < :before AND kind IN ('intent', 'outcome') AND instr(body, CAST('"opening":' AS BLOB))
+    AND instr(body, :workload) AND instr(body, :sensitivity) AND instr(body, :rule) AND instr(body, :lane)
+    AND (:ended_lane || :status = x'' OR EXISTS (
+        SELECT 1 FROM record WHERE decision = first.decision AND kind = 'outcome'
+            AND instr(body, :status) AND instr(body, :ended_lane)
+    ))
+    AND NOT (:open AND EXISTS (SELECT 1 FROM record WHERE decision = first.decision AND kind = 'outcome'))
+ORDER BY seq DESC LIMIT :most;
+
+-- name: first_up
+-- The same after :after, oldest first.
+SELECT seq, decision FROM record AS first
+WHERE seq > :after AND seq < :before AND kind IN ('intent', 'outcome') AND instr(body, CAST('"opening":' AS BLOB))
+    AND instr(body, :workload) AND instr(body, :sensitivity) AND instr(body, :rule) AND instr(body, :lane)
+    AND (:ended_lane || :status = x'' OR EXISTS (
+        SELECT 1 FROM record WHERE decision = first.decision AND kind = 'outcome'
+            AND instr(body, :status) AND instr(body, :ended_lane)
+    ))
+    AND NOT (:open AND EXISTS (SELECT 1 FROM record WHERE decision = first.decision AND kind = 'outcome'))
+ORDER BY seq LIMIT :most;
+
+-- name: places
+SELECT seq, kind, hash FROM record WHERE decision = :decision ORDER BY seq;
+
+-- name: moment
+-- When the record of this number, or the next one there is, was written.
+SELECT at FROM record WHERE seq >= :seq ORDER BY seq LIMIT 1;
+
 -- name: last_seq
 SELECT coalesce(max(seq), 0) FROM record NOT INDEXED;
 
@@ -146,3 +178,6 @@ SELECT CAST(hash AS BLOB), CAST(text AS BLOB) FROM policy ORDER BY hash;
 
 -- name: integrity
 PRAGMA integrity_check(1);
+
+-- name: policy_hashes
+SELECT hash FROM policy WHERE hash >= :hash AND hash < :beyond ORDER BY hash LIMIT 2;

@@ -12,10 +12,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -36,9 +35,9 @@ from laneway.record import (
 )
 from laneway.store.chain import SQL, VERSION, genesis, link, newer
 from laneway.store.checkpoint import Against
-from laneway.store.story import Logged, Seen, Story
+from laneway.store.story import Logged, Seen, Story, Verification
 
-__all__ = ["Reader", "Verification"]
+__all__ = ["BROKEN", "Reader"]
 
 _BUSY_SECONDS = 5.0
 _PAGE = 256
@@ -83,22 +82,12 @@ _first = msgspec.json.Decoder(_First)
 _ended = msgspec.json.Decoder(_Ended)
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What `verify` found. `entries` were in order; `head` is the hash of the last of them, in hex.
-
-    `covered` of them are under a signed checkpoint that fits, where there were any to compare.
-    """
-
-    ok: bool
-    entries: int
-    problem: str | None
-    head: str
-    covered: int = 0
-
-
 class _BrokenError(Exception):
     """Where the chain breaks; becomes a Verification's `problem`."""
+
+
+BROKEN = (_BrokenError, *_DAMAGE)
+"""What following the chain raises where it does not hold, or cannot be read."""
 
 
 class Reader:
@@ -109,7 +98,7 @@ class Reader:
         self._db = db
 
     @classmethod
-    def open(cls, path: Path) -> Reader:
+    def open(cls, path: Path) -> Self:
         """Open the log at `path` for reading only."""
         if path.exists() and not path.is_file():
             raise LogError(f"the log {path} is no file: name one with --log")
@@ -228,7 +217,7 @@ class Reader:
             for seq, _ in self._chain(max(0, last - newest)):
                 if progress and seq % _PROGRESS == 0:
                     progress(seq, last)
-        except (_BrokenError, *_DAMAGE) as error:
+        except BROKEN as error:
             return str(error)
         return None
 

@@ -19,7 +19,7 @@ from laneway.record import (
     Shut,
 )
 
-__all__ = ["Logged", "Seen", "Story"]
+__all__ = ["Logged", "Seen", "Story", "Verification"]
 
 E = TypeVar("E", bound=Intent | Outcome | Feedback | Shut | Compared | Review | Resolution | Lever | Erased)
 
@@ -57,3 +57,17 @@ class Seen(NamedTuple):
     at: datetime.datetime
     entry: Compared
     workload: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` found. `entries` were in order; `head` is the hash of the last of them, in hex.
+
+    `covered` of them are under a signed checkpoint that fits, where there were any to compare.
+    """
+
+    ok: bool
+    entries: int
+    problem: str | None
+    head: str
+    covered: int = 0
