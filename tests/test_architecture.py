@@ -108,7 +108,7 @@ LAYERS = """
     cli.init cli.lanes cli.lever cli.reject cli.replaying cli.replay
     cli.certificate cli.test
     cli.check cli.policy cli.diff
-    cli.reviewers
+    cli.reviewers cli.reviews
     cli.explain cli.review cli.serve cli.shadow
     cli.why
     cli.log cli.demo

@@ -32,17 +32,25 @@ class _Refusal(msgspec.Struct):
     error: _Error
 
 
-def asked(url: str, path: str, kind: type[T], body: object = None) -> T:
-    """What the server at `url` says at `path`; `body`, if any, is posted to it as JSON.
+class _Nowhere(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: what is said to this machine, tokens too, goes nowhere else."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        """None, so that a redirect is an error."""
+
+
+def asked(url: str, path: str, kind: type[T], body: object = None, *, token: str = "") -> T:
+    """What the server at `url` says at `path`; `body`, if any, is posted to it as JSON. `token` is a reviewer's.
 
     Raises UsageError for an address elsewhere; LanewayError where no server answers, or in its words where it refuses.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
         raise UsageError(f"--url {shown(url)} is not an http address of this machine; a server answers nowhere else")
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Nowhere)
     data = None if body is None else msgspec.json.encode(body)
-    request = urllib.request.Request(f"http://{parts.netloc}{path}", data, {"content-type": "application/json"})
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(f"http://{parts.netloc}{path}", data, headers)
     try:
         with direct.open(request, timeout=_SECONDS) as response:
             return msgspec.json.decode(response.read(), type=kind)

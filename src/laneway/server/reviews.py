@@ -6,17 +6,21 @@ caller who fetches an answer has a ticket instead: see `api`.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Mapping
+from contextlib import closing
 
 import msgspec
 
 from laneway.errors import RequestError, ReviewersError
+from laneway.explain import attempt_line
 from laneway.gateway import Gateway
 from laneway.record import Resolution
 from laneway.review.acts import Act, Words
 from laneway.review.item import Item
 from laneway.review.people import Person
+from laneway.store import Reader
 
 __all__ = ["MAX_BODY", "act", "item", "items", "who"]
 
@@ -64,6 +68,7 @@ async def item(gateway: Gateway, by: Person, id: str) -> dict[str, object]:
         if opening.signals.sensitivity in classes
         else [],
         "reasons": msgspec.to_builtins(opening.decision.reasons),
+        "attempts": await asyncio.to_thread(_attempts, gateway, id),
     }
 
 
@@ -75,6 +80,14 @@ async def act(gateway: Gateway, by: Person, id: str, body: bytes) -> dict[str, o
         raise RequestError(400, "invalid_body", f"the body is not what a reviewer says: {error}") from None
     made = await gateway.desk.resolve(id, by, wanted, gateway.active.policy.classes)
     return {"review": made.id, "action": made.action, "by": made.by, "final": made.final, "child": made.child}
+
+
+def _attempts(gateway: Gateway, id: str) -> list[str]:
+    """Each call that was made for it, as a sentence, with what the gate said of the answer."""
+    with closing(Reader.open(gateway.log.path)) as reader:
+        story = reader.story(id)
+    outcome = story.outcome if story is not None and story.id == id else None
+    return [attempt_line(each, gateway.active.policy.currency) for each in outcome.entry.attempts] if outcome else []
 
 
 def _brief(gateway: Gateway, item: Item, by: Person) -> dict[str, object]:
