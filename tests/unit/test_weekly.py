@@ -42,8 +42,11 @@ from laneway.store.rows import Row
 from laneway.weekly import value
 from laneway.weekly.frame import HOUR, Frame
 from laneway.weekly.links import Links
+from laneway.weekly.markdown import markdown
+from laneway.weekly.page import page
 from laneway.weekly.reading import reviewed
 from laneway.weekly.scan import Found, Scan
+from laneway.weekly.telling import seconds
 
 FALLBACK = Reason("fallback", "fallbacks[1]", "", "if home fails: premium", "The next one takes over.")
 PLAN = route("home", "premium", escalate=("premium",))
@@ -521,3 +524,39 @@ def test_a_hold_before_any_lane_names_its_rule() -> None:
     hold = Hold(release="after-approval", reasons=(Reason("approval-required", "reviews[0]", "", "x"),), rejected=())
     made = review([Outcome(id="a", status="held", code="approval_required", opening=opening(decision=hold))])
     assert made.ends == {"held (approval_required)": 1}
+
+
+# what is told
+
+
+HOSTILE = "<script>alert(1)</script>[x](http://evil)\x1b[31m\u202e"
+
+
+def test_no_name_is_markup_and_none_moves_the_cursor() -> None:
+    """Whatever a workload, a lane, a rule or a patch is called, pages and Markdown show it as text."""
+    row = value.Row(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 2, 1, 1, HOSTILE, (HOSTILE, HOSTILE))
+    took = value.Took(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 0, 5.0, 9000.0, HOSTILE)
+    tables = {name: [row] for name in TABLES}
+    made = msgspec.structs.replace(
+        review(plain("a")), **tables, took=[took], policy=HOSTILE, ends={HOSTILE: 1},
+        log=value.Log(problem=HOSTILE, broken=1),
+        money=[value.Money(HOSTILE, 1.0, 0.0, 1.0, 1, 1, 1.0, 2.0, 1.0)], lanes=[value.LaneUse(HOSTILE, 1, 0, 1.0)],
+        stale=[value.Stale(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        advice=[value.Advice(HOSTILE, HOSTILE, HOSTILE, HOSTILE, diff=f"+{HOSTILE}\n```\n"),
+                value.Advice(HOSTILE, HOSTILE, HOSTILE, HOSTILE, refused=HOSTILE)],
+    )  # fmt: skip
+    shown = page(made)
+    assert "<script" not in shown
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert shown.count("&lt;script&gt;") > 40
+    assert shown.index("Look here first.") < shown.index("<h1>")
+    told = markdown(made)
+    assert not [line for line in told.splitlines() if "<script" in line.replace("\\<", "") and not line.startswith("+")]
+    assert "````diff" in told
+
+
+@pytest.mark.parametrize(("length", "told"), [(5, "5 s"), (300, "5 min"), (9000, "2.5 h"), (259_200, "3.0 d")])
+def test_a_length_of_time_is_told_in_the_unit_that_suits_it(length: float, told: str) -> None:
+    """Seconds, minutes, hours and days."""
+    assert seconds(length) == told

@@ -88,9 +88,9 @@ def tried(
     text = applied(policy.text, proposal.edits)
     try:
         changed = parse(text, policy.file)
-        refused = _unproved(policy, changed, today) or _failing(policy, changed, cases, today)
     except PolicyError as error:
-        refused = f"the patched policy cannot be read: {error.problems[0]}"
+        return msgspec.structs.replace(advice, refused=f"the patched policy cannot be read: {error.problems[0]}")
+    refused = _unproved(policy, changed, today) or _failing(policy, changed, cases, today)
     if refused:
         return msgspec.structs.replace(advice, refused=refused)
     name = Path(policy.file).name
@@ -122,8 +122,11 @@ def _failing(policy: Policy, changed: Policy, cases: Path, today: datetime.date)
     """The first case that passes now, and fails with the change."""
     if not cases.exists():
         return ""
-    text = read_source(cases, "write cases there")
-    old, new = (parse_cases(text, either, str(cases)) for either in (policy, changed))
+    try:
+        text = read_source(cases, "write cases there")
+        old, new = (parse_cases(text, either, str(cases)) for either in (policy, changed))
+    except PolicyError as error:
+        return f"its cases cannot be read: {error.problems[0]}"
     day = old.today or today
     before = {
         case.id for case, seen in zip(old.cases, rehearse(policy, old.cases, day), strict=True) if unmet(case, seen)

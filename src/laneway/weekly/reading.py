@@ -49,7 +49,7 @@ def read(
 def reviewed(found: Found, frame: Frame, since: str, policy: Callable[[str], Policy | None]) -> Review:
     """What was found, as a Review."""
     links = found.links
-    log = Log(links.seq, links.problem, links.broken or bool(links.problem), found.unread, found.back)
+    log = Log(links.seq, links.problem, links.broken or int(bool(links.problem)), found.unread, found.back)
     return review(found.tallies, frame, log, since, policy)
 
 
