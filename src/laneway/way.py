@@ -61,8 +61,8 @@ def way(policy: Policy, made: Decision, *, approved: bool = False) -> Way:
 
 
 def change(old: Way, new: Way) -> Change:
-    """How the new way differs from the old. Of one that waits for approval the record may not know the lanes."""
-    if old == new or (old.approved and new.approved and not (old.lanes and new.lanes)):
+    """How the new way differs from the old."""
+    if old == new:
         return "unchanged"
     if old.end != new.end:
         return {"served": "newly served", "held": "newly held", "refused": "newly refused"}[new.end]  # type: ignore[return-value]

@@ -436,3 +436,32 @@ def test_a_record_of_an_older_version_is_decided_again() -> None:
     for one in Recording([older, outcome]):
         replay.add(one)
     assert counts(replay.finish()) == {"unchanged": 1}
+
+
+def test_what_differs_behind_an_answer_costs_what_was_recorded() -> None:
+    """Where the calls on record would answer the request as before, what they cost is what they would cost."""
+    new = edited(("then: [next, refuse]", "then: [next, hold]"))
+    first = opening(PACK, request(KNOW_HOW), DAY)
+    totals, (row,) = replayed(PACK, new, ended("d0", first, answer("nordic", 1_000, 500, 0.5), cost=0.5))
+    assert (row.change, row.cost, row.low, row.high) == ("otherwise", 0.5, 0.5, 0.5)
+    assert totals.changed.unpriced == 0
+
+
+def test_decisions_of_a_third_policy_are_made_again_under_the_older_of_two() -> None:
+    """Where two policies are compared on what a third one decided, what the older makes of it is what counts."""
+    old, new = edited(("try: cheapest", "try: nordic")), edited(("try: cheapest", "try: shared"))
+    for sides, moves in ((None, ("home", "shared")), (Again(old), ("nordic", "shared"))):
+        replay = Replay(Again(new), Space(old, new), lambda _: PACK, old=sides)
+        for one in Recording(entries(recorded(request(KNOW_HOW)))):
+            replay.add(one)
+        assert list(replay.finish().moves) == [moves]
+    unknown = edited(
+        (
+            "clause-lookup: {sensitivity: confidential, difficulty: routine,",
+            "clause-lookup: {sensitivity: confidential,",
+        )
+    )
+    replay = Replay(Again(new), Space(unknown, new), lambda _: PACK, old=Again(unknown))
+    for one in Recording(entries(recorded(request({"workload": "clause-lookup", "fact-matter": "ordinary"})))):
+        replay.add(one)
+    assert counts(replay.finish()) == {"unknown": 1}

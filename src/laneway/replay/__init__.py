@@ -2,9 +2,11 @@
 
 recorded   the log's entries in, one value a request out, with as little decoded as deciding again needs
 restated   what a client stated, taken back out of recorded signals, and what another policy makes of it
-way        all that counts of a decision, and how two of them differ
 again      one policy's word on recorded requests; what does not depend on a request's length is worked out once
 money      what a request cost, and would cost
-replay     the requests one by one, and their totals
+kind       what is said of requests that are decided alike
+totals     what they add up to
+run        the requests one by one
+shares     which class of `diff` a request that changes belongs to
 telling    the totals in words
 """

@@ -84,6 +84,7 @@ class _Case(NamedTuple):
     way: Way | None
     signals: Signals
     ask: Ask
+    same_calls: bool
     same_price: bool
     found: Sum
 
@@ -160,28 +161,32 @@ class Replay:
         if one.facts not in self._facts:
             self._facts[one.facts] = _facts.decode(one.facts)
         case = Case(shape.old, shape.stated._replace(tokens=one.tokens), shape.ask, self._facts[one.facts])
-        before = self._before(one, case)
+        recorded = self._recorded(one, case.old)
+        before = recorded if self.old is None or one.policy == self.old.policy.hash else self._remade(self.old, case)
         made = self.again.made(*case)
         kind = kind_of(self.again.policy, shape.signals, before, made) if before else NOBODY_KNOWS
         if self._sort is not None and kind.changed:
             kind = kind._replace(label=self._sort(case))
         if shape.old.currency != self.again.policy.currency:
             kind = kind._replace(currency=shape.old.currency)
-        same = kind.end == "unchanged" and before is not None and _same_prices(before, self.again.policy)
-        return _Case(kind, made.way, made.signals or shape.signals, shape.ask, same, Sum())
+        calls = made.way is not None and _same_calls(recorded.way, made.way)
+        price = calls and _same_prices(recorded, self.again.policy)
+        return _Case(kind, made.way, made.signals or shape.signals, shape.ask, calls, price, Sum())
 
-    def _before(self, one: Recorded, case: Case) -> Before | None:
-        """What the request is compared with; None where nobody knows what the older policy makes of it."""
-        if self.old is None or one.policy == self.old.policy.hash:
-            key = one.policy, one.said
-            if key not in self._ways:
-                self._ways[key] = way(case.old, decided(one.said))
-            return Before(case.old, self._ways[key], getattr(one.said, "evidence", "") == "waived")
-        made = self.old.made(*case)
+    def _recorded(self, one: Recorded, old: Policy) -> Before:
+        """What was decided, and is on record."""
+        key = one.policy, one.said
+        if key not in self._ways:
+            self._ways[key] = way(old, decided(one.said))
+        return Before(old, self._ways[key], getattr(one.said, "evidence", "") == "waived")
+
+    def _remade(self, old: Again, case: Case) -> Before | None:
+        """What a policy that did not decide the request makes of it; None where nobody knows."""
+        made = old.made(*case)
         if made.way is None:
             return None
         waived = isinstance(made.decision, Route) and made.decision.evidence == "waived"
-        return Before(self.old.policy, made.way, waived)
+        return Before(old.policy, made.way, waived)
 
     def _money(self, case: _Case, one: Recorded) -> tuple[int, tuple[int, int] | None]:
         """What the request cost, and the bounds of what it would have cost."""
@@ -192,14 +197,22 @@ class Replay:
             return cost, (cost, cost)
         if case.way is None:
             return cost, None if end == "unknown" else (0, 0)
-        if end == "unchanged":
+        if case.same_calls:
             again = repriced(self.again.policy, one.calls)
             return cost, None if again is None else (again, again)
         return cost, estimate(self.again.policy, case.way, case.ask, case.signals, one.tokens, one.calls)
 
 
+def _same_calls(old: Way, new: Way) -> bool:
+    """Whether the calls on record would answer the request: what differs comes after them."""
+    parts = ("lanes", "redo", "judge", "on_weak", "hedge")
+    return all(getattr(old, part) == getattr(new, part) for part in parts)
+
+
 def _same_prices(before: Before, new: Policy) -> bool:
-    return all(before.policy.lanes[name].price == new.lanes[name].price for name in before.way.reached)
+    old, now = before.policy.lanes, new.lanes
+    called = (*before.way.lanes, *(name for name in before.way.redo if name), *before.way.judge)
+    return all(old[name].price == now[name].price for name in called)
 
 
 def _row(one: Recorded, kind: Kind, cost: int, bounds: tuple[int, int] | None) -> Row:

@@ -131,13 +131,11 @@ def tell_recorded(totals: Totals, currency: str) -> list[str]:
     """What the classes hold together, and what changes beside them."""
     changed, beside = totals.changed.requests, {k: v for k, v in totals.labels.items() if not k.isdigit()}
     within = changed - sum(found.requests for found in beside.values())
-    told = [f"On record: {changed:,} of {totals.requests:,} requests would be decided otherwise, {within:,} of them in "
-            "these classes."]  # fmt: skip
+    where = f"{within:,} of them in these classes" if within else "none of them in a class of change"
+    told = [f"On record: {changed:,} of {totals.requests:,} requests would be decided otherwise, {where}."]
     told += [f"  by {BESIDE.get(label, _DEFECT)}: {tell_share(totals, label, currency)}" for label in beside]
     if "unknown" in totals.ends:
-        told.append(
-            f"Of {totals.ends['unknown'].requests:,} more nobody can say: the record lacks what a policy reads."
-        )
+        told.append(_nobody_knows(totals))
     return told
 
 
