@@ -26,7 +26,7 @@ from laneway.errors import LanewayError, UsageError, shown
 from laneway.explain import reason_parts
 from laneway.people.page import visible
 
-__all__ = ["TOKEN", "reviews"]
+__all__ = ["TOKEN", "approve", "edit", "reclassify", "reject", "reviews", "send", "show"]
 
 TOKEN = "LANEWAY_REVIEWER_TOKEN"  # noqa: S105  # a name, and no token
 """The environment variable that holds the reviewer's token."""
