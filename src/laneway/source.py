@@ -35,7 +35,13 @@ def write_source(path: Path, old: str, new: str) -> None:
 
 
 def replace_file(path: Path, data: bytes, mode: int) -> None:
-    """`data` into the file whole or not at all, on disk before it is there by name."""
+    """`data` into the file whole or not at all, on disk before it is there by name.
+
+    What is there already and is no file, such as `/dev/null` or a pipe, is written to as it is.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

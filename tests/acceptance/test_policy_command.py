@@ -143,7 +143,7 @@ def test_a_policy_with_reviews_and_facts_of_its_own_is_shown(policy: Path) -> No
     policy.write_text(SHOWN, "utf-8")
     shown = words(run("policy", policy, columns=120))
     assert (
-        "Where the workload is contracts: held until a person approves: no model is called, and Laneway has no way yet to approve it."
+        "Where the workload is contracts: the answer is kept back until a person approves, and never released after 168 hours; a comment is needed to reject or reclassify; where nobody is named who could, no lane is called."
         in shown
     )
     assert "matter (merger, none) and pages (0 to 100)" in shown

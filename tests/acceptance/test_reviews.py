@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -47,7 +48,8 @@ class Desk(NamedTuple):
         data = msgspec.json.encode(body) if body else None
         if data:
             headers["content-type"] = "application/json"
-        async with self.bench.session.request(method, f"{self.bench.url}{path}", data=data, headers=headers) as reply:
+        sent = io.BytesIO(data) if data else None
+        async with self.bench.session.request(method, f"{self.bench.url}{path}", data=sent, headers=headers) as reply:
             return Answered(reply.status, {k.lower(): v for k, v in reply.headers.items()}, await reply.read())
 
     async def held(self, text: str = FLAGS, headers: dict[str, str] | None = None, **body: object) -> Any:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.faults.test_review_canaries import CODES
 from tests.harness import bench, policy_text, run
 
 from laneway.cli import main
@@ -188,8 +189,9 @@ async def served(directory: Path, home: ScriptedLane, premium: ScriptedLane) -> 
 _QUOTING: tuple[Fault | None, ...] = (None, "400", "418")
 
 
-UNTRIED = {"disconnected", "slow_reader", "body_too_slow", "overloaded"}
-"""One has no answer to look into, the others take half a minute or a thousand clients: tests of their own try them."""
+UNTRIED = {"disconnected", "slow_reader", "body_too_slow", "overloaded"} | CODES
+"""One has no answer to look into, others take half a minute or a thousand clients, and the rest take reviewers: tests
+of their own try them."""
 
 
 def word(decision: str, reason: str = "wrong", user: str = "anna", *, accepted: bool = False) -> bytes:
@@ -212,6 +214,18 @@ async def through_feedback(tried: Tried, url: str) -> None:
     for n in range(20):
         assert b" 200 OK" in (await sent(url, word(good, user=f"u{n}")))[:20]
     tried.path("one word too many", await sent(url, word(good, user="another", accepted=True)))
+
+
+async def through_levers(tried: Tried, url: str) -> None:
+    """Levers that are refused: of no kind, on nothing, without a name, for a reason that holds a number."""
+    good: dict[str, object] = {"action": "close", "target": "lane:home", "by": "anna", "why": "maintenance"}
+    changes: dict[str, dict[str, object]] = {
+        "no such lever": {"action": "shut"}, "no such lane": {"target": "lane:hme"},
+        "no such target": {"target": "house"}, "nobody": {"by": ""}, "a number as the reason": {"why": NUMBER},
+        "a reason of two lines": {"why": f"{PROMPT}\n{PROMPT}"}, "an unknown field of a lever": {PROMPT: 1},
+    }  # fmt: skip
+    for name, change in changes.items():
+        tried.path(name, await sent(url, http(good | change, path="/v1/levers")))
 
 
 def decision_of(answer: bytes) -> str:
@@ -348,6 +362,7 @@ def test_no_canary_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             odd = http(SAID, path=f"http://user:{CLIENT_KEY}@{PLACE}.example/v1/chat/completions")
             tried.path("an absolute path", await sent(url, odd), allowed=(ANSWER,))
             await through_feedback(tried, url)
+            await through_levers(tried, url)
             await through_lanes(tried, url, home, premium)
             await without_disk(tried, url, pid, tmp_path / "elsewhere")
             assert b"200 OK" in await sent(url, http(chat("please")))

@@ -115,8 +115,8 @@ class TestMigration:
             assert (found.ok, found.entries, found.covered) == (True, 1002, 1000)
             assert [word.entry for word in reader.feedback()] == [WORD]
         with closing(sqlite3.connect(path)) as db:
-            for statement in ("DELETE FROM record", "UPDATE record SET at = at", "INSERT INTO record SELECT 9999, at, "
-                              "decision, 'rumour', body, hash FROM record LIMIT 1"):  # fmt: skip
+            for statement in ("DELETE FROM record", "UPDATE record SET at = at", "UPDATE record SET body = x'20'",
+                              "UPDATE record SET body = x'', kind = 'outcome'"):  # fmt: skip
                 with pytest.raises(sqlite3.IntegrityError):
                     db.execute(statement)
 
