@@ -56,7 +56,7 @@ def link(previous: bytes, seq: int, at: int, *texts: bytes) -> bytes:
 
     0x00 separates, because it is in none of them: ids are printable, kinds are ours, JSON escapes it.
     """
-    return hashlib.sha256(previous + b"\0".join((b"%d" % seq, b"%d" % at, *texts))).digest()
+    return hashlib.sha256(b"\0".join((b"%b%d" % (previous, seq), b"%d" % at, *texts))).digest()
 
 
 def newer(path: Path, found: int) -> LogError:

@@ -36,8 +36,11 @@ class Frame(NamedTuple):
 
     def slice(self, at: int) -> int | None:
         """The slice of a moment. What is dated later than the end, by a clock that was ahead, counts to the last."""
-        index = min((at - self.start) // self.width, self.slices - 1)
-        return index if index >= (-self.slices if self.compared else 0) else None
+        start, _, width, slices, compared = self
+        index = (at - start) // width
+        if index >= slices:
+            return slices - 1
+        return index if index >= 0 or (compared and index >= -slices) else None
 
     def began(self, index: int) -> int:
         """When a slice begins."""

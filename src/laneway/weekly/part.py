@@ -38,12 +38,14 @@ class _Signals(msgspec.Struct):
     workload: str | None = None
     evidence: msgspec.Raw = msgspec.Raw(b"[]")
 
+    @property
+    def detected(self) -> bool:
+        """Whether something may have been found; else somebody or nobody said, and that is all."""
+        return bytes(self.evidence).count(_SENSITIVITY) > 1
+
     def raising(self) -> Iterator[str]:
         """The kinds of what detection found that made the request's class what it is."""
-        raw = bytes(self.evidence)
-        if raw.count(_SENSITIVITY) < 2:  # somebody or nobody said, and nothing was found
-            return
-        found = [e for e in _evidence(raw) if e.signal == "sensitivity" and e.value == self.sensitivity]
+        found = [e for e in _evidence(self.evidence) if e.signal == "sensitivity" and e.value == self.sensitivity]
         if all(e.kind not in _STATED for e in found):
             yield from dict.fromkeys(e.kind for e in found)
 

@@ -8,7 +8,6 @@ hand; what is not at hand any more is looked up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import msgspec
 
@@ -28,7 +27,7 @@ _BACK = 1_000_000
 """Microseconds by which a clock may seem to go backwards where entries wait for each other."""
 
 
-class _Begun(NamedTuple):
+class _Begun(msgspec.Struct):
     slice: int
     at: int
     kind: Kind
@@ -93,17 +92,20 @@ class Scan:
     def _begin(self, id: str, at: int, opening: Opening) -> _Begun | None:
         """A request's first entry: counted by its kind, and by what raised its class."""
         found = self.found
-        found.back += at < found.latest - _BACK
+        if at < found.latest - _BACK:
+            found.back += 1
         found.latest = at
-        found.first = at if found.first is None else found.first
+        if found.first is None:
+            found.first = at
         index = self._slice_of(at)
-        begun = None if index is None else self._begun(index, at, opening)
-        if begun is not None:
-            tally = self._tally(begun.slice)
-            tally.kinds[begun.kind] = tally.kinds.get(begun.kind, 0) + 1
+        if index is None:
+            return None
+        begun, kinds = self._begun(index, at, opening), self._tally(index).kinds
+        kinds[begun.kind] = kinds.get(begun.kind, 0) + 1
+        if opening.signals.detected:
             for kind in opening.signals.raising():
-                cause = f"{kind} -> {begun.kind.sensitivity}"
-                tally.event(Event("raised", begun.kind.workload, "detect", "", cause), id)
+                event = Event("raised", begun.kind.workload, "detect", "", f"{kind} -> {begun.kind.sensitivity}")
+                self._tally(index).event(event, id)
         return begun
 
     def _begun(self, index: int, at: int, opening: Opening) -> _Begun:
