@@ -19,6 +19,7 @@ from laneway.replay.recorded import Recording
 from laneway.replay.run import Policies, Replay
 from laneway.replay.totals import Totals
 from laneway.store import Reader
+from laneway.store.rows import Rows
 
 __all__ = ["Replayed", "replayed"]
 
@@ -50,17 +51,21 @@ class Replayed(NamedTuple):
 def replayed(log: Path, since: datetime.datetime | None, made: Callable[[Policies], Replay]) -> Replayed:
     """Decide every request since again; `made` gets the policies that the log holds. Raises LogError."""
     with (
-        closing(Reader.open(log)) as reader,
+        closing(Rows(log)) as rows,
         Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
     ):
-        replay, last = made(_archived(reader)), reader.last()
-        first = next((seq for seq, *_ in reader.entries(since)), last + 1)
+        reader, last, start = (
+            rows.reader,
+            rows.last(),
+            0 if since is None else rows.before(int(since.timestamp() * 1e6)),
+        )
+        replay, first = made(_archived(reader)), next((seq for seq, *_ in reader.entries(since, start)), last + 1)
         checking = progress.add_task("checking the chain", total=max(last - first + 1, 1))
         broken = reader.damage(last - first + 1, lambda seq, _: progress.update(checking, completed=seq - first))
         deciding = progress.add_task("deciding again", total=max(last - first + 1, 1))
 
         def entries() -> Iterator[tuple[int, int, bytes, bytes, bytes]]:
-            for entry in reader.entries(since):
+            for entry in reader.entries(since, start):
                 if entry[0] % 1000 == 0:
                     progress.update(deciding, completed=entry[0] - first)
                 yield entry

@@ -136,9 +136,11 @@ class Reader:
             ids = [found for (found,) in self._db.execute(SQL["latest_ids"], {"page": _PAGE})]
             return next(iter(difflib.get_close_matches(id, ids, n=1)), None)
 
-    def entries(self, since: datetime.datetime | None = None) -> Iterator[tuple[int, int, bytes, bytes, bytes]]:
-        """Every entry since as it is stored, oldest first: number, microseconds (UTC), decision, kind and body."""
-        return self._pages("entries", since)
+    def entries(
+        self, since: datetime.datetime | None = None, after: int = 0
+    ) -> Iterator[tuple[int, int, bytes, bytes, bytes]]:
+        """Every entry since, behind number `after`, as it is stored: number, microseconds, decision, kind and body."""
+        return self._pages("entries", since, after)
 
     def last(self) -> int:
         """The number of the newest entry; 0 where there is none."""
