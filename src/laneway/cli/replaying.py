@@ -54,11 +54,8 @@ def replayed(log: Path, since: datetime.datetime | None, made: Callable[[Policie
         closing(Rows(log)) as rows,
         Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
     ):
-        reader, last, start = (
-            rows.reader,
-            rows.last(),
-            0 if since is None else rows.before(int(since.timestamp() * 1e6)),
-        )
+        start = 0 if since is None else rows.before(int(since.timestamp() * 1e6))
+        reader, last = rows.reader, rows.last()
         replay, first = made(_archived(reader)), next((seq for seq, *_ in reader.entries(since, start)), last + 1)
         checking = progress.add_task("checking the chain", total=max(last - first + 1, 1))
         broken = reader.damage(last - first + 1, lambda seq, _: progress.update(checking, completed=seq - first))
