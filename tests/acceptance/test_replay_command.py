@@ -178,6 +178,7 @@ def test_replay_tells_what_changes_at_what_cost_and_risk(traffic: Path) -> None:
     shown = cli("replay", new, "--policy", traffic / "laneway.yaml", "-n", "2")
     assert shown.exit_code == 0
     assert "3 of 12 requests (25.0 %) would be decided otherwise." in shown.output
+    assert "Begun by a lane that has no evidence there: 11 before, 11 after." in shown.output
     assert "Changed requests, 2 of 3; --limit shows more, --rows FILE writes all" in shown.output
     assert "Not called better: 1 would be answered by a lane whose quality for them nobody knows." in shown.output
     assert all(len(line) <= 80 for line in shown.output.splitlines()[1:-1] if not line.endswith("."))

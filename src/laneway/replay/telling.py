@@ -111,6 +111,9 @@ def conclusion(totals: Totals, currency: str) -> list[str]:
         told.append(
             f"They cost {amount(every.cost - every.unpriced_cost)} {currency}, and would cost {between(every)}."
         )
+    if any(totals.waived):
+        was, now = totals.waived
+        told.append(f"Begun by a lane that has no evidence there: {was:,} before, {now:,} after.")
     if unproven := totals.unproven.total() + totals.elsewhere.total():
         told.append(f"Not called better: {unproven:,} would be answered by a lane whose quality for them nobody knows.")
     elif changed.requests:
