@@ -46,6 +46,7 @@ from laneway.weekly.markdown import markdown
 from laneway.weekly.page import page
 from laneway.weekly.reading import reviewed
 from laneway.weekly.scan import Found, Scan
+from laneway.weekly.tally import Event
 from laneway.weekly.telling import seconds
 
 FALLBACK = Reason("fallback", "fallbacks[1]", "", "if home fails: premium", "The next one takes over.")
@@ -258,6 +259,15 @@ def test_an_answer_that_people_rejected_is_a_rejected_one() -> None:
         ("(none)", "feedback", "home", "by user", 2, "e"),
         ("(none)", "feedback", "home", "by operator and user", 1, "d"),
     ]
+
+
+def test_an_escalated_answer_that_people_reject_is_regretted_while_they_do() -> None:
+    """What an escalation brought goes by the last word on it."""
+    told = [*escalated("a"), said("a", "ann", False)]
+    regretted = Event("yield", "(none)", "routes[0]", "home -> premium", "regretted")
+    for stories, times in ((told, 1), ([*told, said("a", "ann", True)], 0)):
+        seen = found(chained(stories)).tallies[6].events[regretted]
+        assert seen.times == times
 
 
 @given(st.sets(st.integers(1, 25)))
@@ -550,7 +560,7 @@ def test_no_name_is_markup_and_none_moves_the_cursor() -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert shown.count("&lt;script&gt;") > 40
-    assert shown.index("Look here first.") < shown.index("<h1>")
+    assert shown.index("Before you read on:") < shown.index("<h1>")
     told = markdown(made)
     assert not [line for line in told.splitlines() if "<script" in line.replace("\\<", "") and not line.startswith("+")]
     assert "````diff" in told

@@ -118,7 +118,20 @@ def test_escalations_that_bring_nothing(good: int, weak: int, *, patched: bool) 
     for proposal in said:
         advice = made(policy, proposal)
         assert "+  weak: marked" in advice.diff
-        assert f"of 20 escalations {good} brought a good answer, {weak} another weak one" in advice.told
+        assert (
+            f"of 20 escalations {good} brought a good answer, of which people rejected 0, {weak} another" in advice.told
+        )
+
+
+def test_an_escalation_whose_answer_people_reject_brought_nothing() -> None:
+    """Good answers that users rejected are no good ones, and each escalation counts once."""
+    policy = bench_policy()
+    events = {Event("yield", "(none)", "routes[1]", "home -> premium", end): Seen(times)
+              for end, times in (("good", 20), ("regretted", 10))}  # fmt: skip
+    assert (
+        "of 20 escalations 20 brought a good answer, of which people rejected 10"
+        in one(policy, Tally(events=events), "escalation-fruitless").advice.told
+    )
 
 
 def test_work_that_mostly_escalates_may_start_where_it_ends() -> None:

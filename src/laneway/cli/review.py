@@ -108,7 +108,7 @@ def print_review(made: Review) -> None:
     for section in sections(made):
         out.print(f"\n{section.title}", style="bold")
         for lead in section.lead:
-            out.print(f"  {lead}" if lead == "none" else lead)
+            out.print(f"  {lead}")
         if section.table is not None:
             _print(section.table)
     if made.advice:

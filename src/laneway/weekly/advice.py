@@ -45,8 +45,9 @@ def advised(now: Tally, review: Review, policy: Policy) -> list[Proposal]:
 def _fruitless(now: Tally, policy: Policy, source: Source) -> Iterator[Proposal]:
     """Escalations whose stronger answer was no better."""
     rule = (
-        f"said where at least {_FRUITLESS:.0%} of {_ESCALATIONS} escalations or more ended in a weak answer or in "
-        "none; a patch only where that holds of all escalations together, as the gate has one rule for all"
+        f"said where at least {_FRUITLESS:.0%} of {_ESCALATIONS} escalations or more ended in a weak answer, in one that "
+        "people rejected, or in none; a patch only where that holds of all escalations together, as the gate has one "
+        "rule for all"
     )
     hops: dict[tuple[str, str], Counter[str]] = {}
     for event, seen in now.events.items():
@@ -67,14 +68,14 @@ def _fruitless(now: Tally, policy: Policy, source: Source) -> Iterator[Proposal]
 
 
 def _bad(found: Counter[str]) -> bool:
-    total = found.total()
-    return total >= _ESCALATIONS and total - found["good"] >= _FRUITLESS * total
+    total = found.total() - found["regretted"]
+    return total >= _ESCALATIONS and total - (found["good"] - found["regretted"]) >= _FRUITLESS * total
 
 
 def _yields(found: Counter[str]) -> str:
     return (
-        f"of {found.total()} escalations {found['good']} brought a good answer, {found['weak']} another weak one "
-        f"and {found['none']} none"
+        f"of {found.total() - found['regretted']} escalations {found['good']} brought a good answer, of which people "
+        f"rejected {found['regretted']}, {found['weak']} another weak one and {found['none']} none"
     )
 
 
@@ -88,7 +89,7 @@ def _stronger_first(now: Tally, policy: Policy, source: Source) -> Iterator[Prop
     for kind, times in now.kinds.items():
         asked[kind.workload, kind.rule] += times
     for event, seen in now.events.items():
-        if event.table == "yield":
+        if event.table == "yield" and event.cause != "regretted":
             escalated[event.workload, event.rule] += seen.times
             good[event.workload, event.rule] += seen.times if event.cause == "good" else 0
     for (workload, id), times in sorted(escalated.items()):

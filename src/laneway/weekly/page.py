@@ -38,7 +38,7 @@ def body(review: Review, link: Link = lambda _: "") -> str:
 def head(review: Review) -> str:
     """What stands above it: damage before all else, the time, and how requests ended."""
     wrong = "".join(
-        f'<p class="verdict bad"><strong>Look here first.</strong> {escaped(x)}</p>' for x in damage(review)
+        f'<p class="verdict bad"><strong>Before you read on:</strong> {escaped(x)}</p>' for x in damage(review)
     )
     return (
         f'{wrong}<p>From <time datetime="{review.start.isoformat()}">{moment(review.start)}</time> to '

@@ -13,6 +13,7 @@ from laneway.record import Feedback, Shut
 from laneway.signals import Evidence
 
 __all__ = [
+    "Attempt",
     "Call",
     "Compared",
     "Decided",
@@ -96,7 +97,9 @@ class _Verdict(msgspec.Struct):
     failed: tuple[str, ...] = ()
 
 
-class _Attempt(msgspec.Struct):
+class Attempt(msgspec.Struct):
+    """One call of a lane."""
+
     lane: str
     why: str
     result: str
@@ -113,7 +116,7 @@ class End(msgspec.Struct):
     status: str
     lane: str | None = None
     code: str = ""
-    attempts: tuple[_Attempt, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
     cost: float | None = None
     opening: Opening | None = None
 

@@ -199,6 +199,10 @@ class Scan:
         words = [part.feedback(other[4]) for other in before if other[3] == "feedback"]
         was, now, tally = _rejecters(words), _rejecters([*words, part.feedback(row[4])]), self._tally(begun.slice)
         if was != now:
+            hop = _redone(begun.hops, before) if bool(was) != bool(now) else ""
+            if hop:
+                event = Event("yield", begun.kind.workload, begun.kind.rule, hop, "regretted")
+                (tally.event if now else tally.unsay)(event, row[2])
             for sources, change in ((was, tally.unsay), (now, tally.event)):
                 if sources:
                     cause = f"by {' and '.join(sources)}"
@@ -247,6 +251,19 @@ def _lane(before: Iterable[Row]) -> str:
     return ""
 
 
+def _redone(hops: list[tuple[str, str, str]], before: Iterable[Row]) -> str:
+    """From which lane to which an answer was escalated; empty where it was not."""
+    lane = next((lane for why, lane, _ in reversed(hops) if why == "escalation"), "")
+    ended = next((part.end(body) for _, _, _, kind, body, _ in before if kind == "outcome"), None)
+    weak = _weak(ended) if ended and lane else None
+    return f"{weak.lane} -> {lane}" if weak else ""
+
+
+def _weak(end: End) -> part.Attempt | None:
+    """The attempt whose weak answer was redone."""
+    return next((a for a in end.attempts if a.verdict is not None and a.verdict.verdict == "escalate"), None)
+
+
 def _rejecters(words: Iterable[Feedback]) -> list[str]:
     """The kinds of those whose last word rejects the answer."""
     return sorted({word.source for word in standing(words).values() if not word.accepted})
@@ -272,7 +289,7 @@ def _extraordinary(tally: Tally, begun: _Begun, id: str, end: End) -> None:
         if why == "fallback":
             tally.event(Event("fallbacks", workload, kind.fallback, f"{start} -> {lane}", cause), id)
         elif why == "escalation":
-            weak = next((a for a in attempts if a.verdict is not None and a.verdict.verdict == "escalate"), None)
+            weak = _weak(end)
             hop = f"{weak.lane if weak else start} -> {lane}"  # it may be a hedge that was weak
             failed = ", ".join(weak.verdict.failed) if weak and weak.verdict else ""
             tally.event(Event("escalated", workload, rule, hop, failed), id)

@@ -54,9 +54,10 @@ def damage(review: Review) -> list[str]:
     if log.unread:
         told.append(f"{log.unread:,} records could not be read, and are not counted")
     if log.back:
+        times = f"{log.back:,} time{'s' * (log.back != 1)}"
         told.append(
-            f"the clock went backwards {log.back:,} times between requests: their order is that of the log, and what "
-            "is dated outside this time is not counted"
+            f"the clock went backwards between requests, {times}: their order is that of the log, and what is dated "
+            "outside this time is not counted"
         )
     return told
 
@@ -74,8 +75,6 @@ def _summary(review: Review) -> list[str]:
                 f"Always-premium would have cost {premium} for the {sheet.compared:,} answers with tokens on record, "
                 f"which cost {cost}: {saved} {word}{_left(sheet)}."
             )
-    if review.waiting:
-        told.append(f"{review.waiting:,} of what was held is still waiting for a person.")
     return told
 
 
@@ -92,12 +91,13 @@ def _left(sheet: Money) -> str:
 def sections(review: Review, link: Link = lambda _: "") -> Iterator[Section]:
     """Every question with its answer; those that nobody need read where nothing happened are left out."""
     for name, title in _QUESTIONS:
-        yield _section(name, title, getattr(review, name), link)
+        yield _section(name, title, getattr(review, name), link, _total(review, name))
     yield Section("money", "What did it cost?", tuple(_summary(review)) or ("Nothing was spent.",), _lanes(review))
     for name, title in _MORE:
         rows: Sequence[value.Row] = getattr(review, name)
         if rows:
-            yield _section(name, title, rows, link)
+            waits = f"{review.waiting:,} still waiting" if name == "held" and review.waiting else ""
+            yield _section(name, title, rows, link, waits)
         if name == "held" and review.took:
             yield _took(review.took, link)
     if review.stale:
@@ -119,10 +119,20 @@ _MORE = (
 )
 
 
-def _section(name: str, title: str, rows: Sequence[value.Row], link: Link) -> Section:
-    lead = ("none",) if not rows else ()
+def _total(review: Review, name: str) -> str:
+    """How often in all, also against what was before and is no more."""
+    times = [int(getattr(one, name)) for one in review.slices]
+    half = len(times) // 2 if review.before is not None else 0
+    now, before = sum(times[half:]), sum(times[:half]) if half else None
+    if not now:
+        return f"none (before: {before:,})" if before else "none"
+    return f"{now:,} in all{_against(now, before)}" if before is not None else ""
+
+
+def _section(name: str, title: str, rows: Sequence[value.Row], link: Link, total: str = "") -> Section:
+    lead = (total,) if total else ()
     if len(rows) > _MOST:
-        lead = (f"The {_MOST} most frequent of {len(rows)} rows; `--json` has all.",)
+        lead = (*lead, f"The {_MOST} most frequent of {len(rows)} rows; `--json` has all.")
     lanes = name not in ("raised", "held")
     columns = (*(("lane",) if lanes else ()), "cause", "times", "workload", "rule", "example")
     made: list[Row] = [
