@@ -16,7 +16,7 @@ __all__ = ["Row", "Rows"]
 Row = tuple[int, int, str, str, bytes, bytes]
 """A record: its number, when it was written (microseconds, UTC), decision, kind, body and hash."""
 
-_PAGE = 2048
+_PAGE = 256
 _MARGIN = 2048
 """Records by which requests of the same moment may stand before each other."""
 

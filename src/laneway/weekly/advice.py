@@ -45,9 +45,9 @@ def advised(now: Tally, review: Review, policy: Policy) -> list[Proposal]:
 def _fruitless(now: Tally, policy: Policy, source: Source) -> Iterator[Proposal]:
     """Escalations whose stronger answer was no better."""
     rule = (
-        f"said where at least {_FRUITLESS:.0%} of {_ESCALATIONS} escalations or more ended in a weak answer, in one that "
-        "people rejected, or in none; a patch only where that holds of all escalations together, as the gate has one "
-        "rule for all"
+        f"said where at least {_FRUITLESS:.0%} of {_ESCALATIONS} escalations or more ended in a weak answer, in one "
+        "that people rejected, or in none; a patch only where that holds of all escalations together, as the gate "
+        "has one rule for all"
     )
     hops: dict[tuple[str, str], Counter[str]] = {}
     for event, seen in now.events.items():

@@ -120,17 +120,6 @@ class End(msgspec.Struct):
     cost: float | None = None
     opening: Opening | None = None
 
-    @property
-    def plain(self) -> bool:
-        """Whether it went as planned: nothing but the counts can be said of it."""
-        if self.code == "guard_stopped":
-            return False
-        for attempt in self.attempts:
-            verdict = attempt.verdict
-            if attempt.other_than is not None or (verdict is not None and verdict.verdict != "pass"):
-                return False
-        return True
-
 
 class Compared(msgspec.Struct):
     """A comparison with an unseen answer."""

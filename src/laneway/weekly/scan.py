@@ -29,7 +29,6 @@ _BACK = 1_000_000
 
 class _Begun(msgspec.Struct):
     slice: int
-    at: int
     kind: Kind
     hops: list[tuple[str, str, str]]
 
@@ -100,15 +99,15 @@ class Scan:
         index = self._slice_of(at)
         if index is None:
             return None
-        begun, kinds = self._begun(index, at, opening), self._tally(index).kinds
-        kinds[begun.kind] = kinds.get(begun.kind, 0) + 1
+        kind, tally = self._kind(opening), found.tallies.get(index) or self._tally(index)
+        tally.kinds[kind] = tally.kinds.get(kind, 0) + 1
         if opening.signals.detected:
-            for kind in opening.signals.raising():
-                event = Event("raised", begun.kind.workload, "detect", "", f"{kind} -> {begun.kind.sensitivity}")
-                self._tally(index).event(event, id)
-        return begun
+            for cause in opening.signals.raising():
+                tally.event(Event("raised", kind.workload, "detect", "", f"{cause} -> {kind.sensitivity}"), id)
+        return _Begun(index, kind, [])
 
-    def _begun(self, index: int, at: int, opening: Opening) -> _Begun:
+    def _kind(self, opening: Opening) -> Kind:
+        """What it has in common with others; read once for all of them."""
         signals, decision = opening.signals, opening.decision
         key = opening.policy, signals.workload, signals.sensitivity, bytes(decision.reasons), bytes(decision.rejected)
         kind = self._read.get(key)
@@ -117,7 +116,7 @@ class Scan:
                 self._read.clear()
             made = Kind(opening.policy, signals.workload or "(none)", signals.sensitivity, *decision.read())
             kind = self._read[key] = self._kinds.setdefault(made, made)
-        return _Begun(index, at, kind, [])
+        return kind
 
     def _tally(self, index: int) -> Tally:
         tally = self.found.tallies.get(index)
@@ -159,7 +158,7 @@ class Scan:
                 index = self._slice_of(at)
                 if index is None:
                     return None
-                begun = self._begun(index, at, entry.opening)
+                begun = _Begun(index, self._kind(entry.opening), [])
             if isinstance(entry, Call) and begun is not None and entry.trial is None:
                 begun.hops.append((entry.why, entry.lane, entry.cause))
         return begun
@@ -176,18 +175,21 @@ class Scan:
         found = tally.ended.get(key)
         if found is None:
             found = tally.ended[key] = Sum()
-        cost = end.cost or 0.0
+        cost, answer, plain = end.cost or 0.0, None, len(begun.hops) < 2 and end.code != "guard_stopped"
         found.times += 1
         found.cost += cost
-        for attempt in reversed(end.attempts):
+        for attempt in end.attempts:
+            verdict = attempt.verdict
+            if attempt.other_than is not None or (verdict is not None and verdict.verdict != "pass"):
+                plain = False
             if attempt.lane == end.lane and attempt.result == "answered" and attempt.why != "judge":
-                if attempt.tokens_in is not None and attempt.tokens_out is not None:
-                    found.counted += 1
-                    found.counted_cost += cost
-                    found.tokens_in += attempt.tokens_in
-                    found.tokens_out += attempt.tokens_out
-                break
-        if len(begun.hops) > 1 or not end.plain:
+                answer = attempt
+        if answer is not None and answer.tokens_in is not None and answer.tokens_out is not None:
+            found.counted += 1
+            found.counted_cost += cost
+            found.tokens_in += answer.tokens_in
+            found.tokens_out += answer.tokens_out
+        if not plain:
             _extraordinary(tally, begun, id, end)
 
     def _feedback(self, row: Row) -> None:
