@@ -237,6 +237,20 @@ def test_a_broken_chain_is_shown_first_and_fails(traffic: Path, tmp_path: Path) 
     assert said(compared, 1)["recorded"]["chain"].startswith("record 4")
 
 
+@pytest.mark.parametrize(("word", "other"), [("home", "nowhere"), ("internal", "infernal"), ("route", "detour")])
+def test_a_record_that_names_what_its_policy_lacks_is_left_out_and_said(
+    word: str, other: str, traffic: Path, tmp_path: Path
+) -> None:
+    """Lanes, classes and decisions that nobody can have decided stop nothing."""
+    change = f"""UPDATE record SET body = CAST(replace(CAST(body AS TEXT), '"{word}"', '"{other}"') AS BLOB)"""
+    policy = damaged(traffic, tmp_path, f"{change} WHERE decision IN (SELECT decision FROM record WHERE seq = 5)")
+    for command in (["replay", policy, "--policy", policy], ["diff", policy, policy, "--since", "all"]):
+        found = said(cli(*command, "--json"), 1)
+        found = found.get("recorded", found)
+        assert found["chain"].startswith("record 5")
+        assert (found["requests"], found["damaged"]) == (11, 1) or found["requests"] == 12
+
+
 def test_a_decision_whose_policy_is_gone_is_left_out_and_said(traffic: Path, tmp_path: Path) -> None:
     """Without the text of the policy that decided them, requests are not compared with anything."""
     policy = damaged(traffic, tmp_path, "DELETE FROM policy")

@@ -23,6 +23,9 @@ from laneway.store.rows import Rows
 
 __all__ = ["Replayed", "replayed"]
 
+_SPOILT = (msgspec.MsgspecError, ValueError, LookupError, TypeError)
+"""What a record can raise that somebody changed: it names what its own policy does not have."""
+
 
 class Replayed(NamedTuple):
     """What came of a replay. `broken` says where the chain of what was read breaks, None where it holds.
@@ -71,7 +74,7 @@ def replayed(log: Path, since: datetime.datetime | None, made: Callable[[Policie
         for one in recording:
             try:
                 replay.add(one)
-            except msgspec.MsgspecError:
+            except _SPOILT:
                 recording.spoilt(one.id)
         return Replayed(replay.finish(), broken, recording.damaged, recording.example)
 

@@ -152,7 +152,7 @@ class Replay:
                 return old
             ask, signals = _ask.decode(one.ask), _signals.decode(one.signals)
             stated = read_back(one.model, ask.pin, signals)
-            turns = {n for one in (self.again, self.old) if one is not None for n in one.turns(stated, ask)}
+            turns = {n for side in (self.again, self.old) if side is not None for n in side.turns(stated, ask)}
             shape = self._shapes[key] = _Shape(old, stated, signals, ask, tuple(sorted(turns)))
         return shape
 
