@@ -465,3 +465,17 @@ def test_decisions_of_a_third_policy_are_made_again_under_the_older_of_two() -> 
     for one in Recording(entries(recorded(request({"workload": "clause-lookup", "fact-matter": "ordinary"})))):
         replay.add(one)
     assert counts(replay.finish()) == {"unknown": 1}
+
+
+def test_nothing_that_tells_requests_apart_is_left_out_of_their_kind() -> None:
+    """Facts that the older decision did not depend on, and a decision that is not what its policy says, count too."""
+    asked = request({"fact-matter": "ordinary", "sensitivity": "confidential"})
+    down = Facts(today=TODAY, closed={"nordic": "it is down"})
+    first, later = opening(PACK, asked, DAY), opening(PACK, asked, down)
+    assert way(PACK, first.decision) == way(PACK, later.decision)
+    _, rows = replayed(PACK, edited(("try: cheapest", "try: nordic")), [*ended("d0", first), *ended("d1", later)])
+    assert [(row.id, row.new) for row in rows] == [("d0", "nordic"), ("d1", "refused")]
+    assert isinstance(first.decision, Route)
+    other = msgspec.structs.replace(first, decision=msgspec.structs.replace(first.decision, lanes=("shared",)))
+    _, rows = replayed(PACK, PACK, [*ended("d0", first), *ended("d1", other)])
+    assert [(row.id, row.old, row.new) for row in rows] == [("d1", "shared", "home")]
