@@ -325,7 +325,7 @@ def test_a_judge_of_either_lanes_family_is_not_asked(tmp_path: Path) -> None:
             assert (made.result, made.judge, made.code) == ("unjudged", "", "author")
             told = CliRunner().invoke(main, ["shadow", "--log", str(b.log)]).output
             assert "unjudged 1: each judge is one of the two lanes, or of the family of one" in told
-            why = CliRunner().invoke(main, ["why", made.id, "--log", str(b.log)]).output
+            why = " ".join(CliRunner().invoke(main, ["why", made.id, "--log", str(b.log)]).output.split())
             assert "unjudged (each judge is one of the two lanes, or of the family of one) against home" in why
             assert arbiter.seen == []
 

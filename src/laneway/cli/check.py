@@ -14,7 +14,7 @@ from rich.text import Text
 
 from laneway.cli.certificate import certificate_options, certified, verified
 from laneway.cli.findings import print_findings, print_parts
-from laneway.cli.output import as_json, default_log, err, json_option, log_option, out, policy_argument
+from laneway.cli.output import as_json, default_log, err, indented, json_option, log_option, out, policy_argument
 from laneway.cli.test import read_cases
 from laneway.clock import today
 from laneway.errors import PolicyError, UsageError
@@ -180,7 +180,7 @@ def _print_owed(rows: tuple[Owed, ...], note: str) -> None:
             table.add_row(f"  {', '.join(lanes)}", Text.assemble(_SERVES[code], why))
         out.print(table)
     if note:
-        out.print(f"  {note}", style="yellow")
+        indented(note, "yellow")
     out.print()
 
 

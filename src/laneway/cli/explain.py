@@ -199,7 +199,7 @@ def _known(flag: str, word: str, known: tuple[str, ...]) -> str:
 def print_decision(decision: Decision, signals: Signals, policy: Policy) -> None:
     """A decision for people: the headline, the signals, why, and every lane that was rejected."""
     style = "bold green" if isinstance(decision, Route) else "bold yellow"
-    out.print(headline(decision, policy.currency), style=style, soft_wrap=True)
+    out.print(headline(decision, policy.currency), style=style)
     output = policy.output(signals.workload)
     if output is not None:
         out.print(f"Answers are {answers(output)}.", soft_wrap=True)
@@ -239,7 +239,8 @@ def _print_table(policy: Policy, facts: Facts, notes: list[str], *, json_: bool)
     if json_:
         as_json({"policy_hash": policy.hash, "classes": rows, "notes": notes})
         return
-    table = grid("class", *policy.lanes, title=f"{policy.name}: routine, normal-stakes work without a workload")
+    out.print(f"{policy.name}: routine, normal-stakes work without a workload", style="bold")
+    table = grid("class", *policy.lanes)
     for row in rows:
         table.add_row(str(row["sensitivity"]), *row["lanes"].values())  # type: ignore[attr-defined]
     out.print(table)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from laneway.cli.asking import asked, url_option
-from laneway.cli.output import as_json, grid, json_option, out, print_table
+from laneway.cli.output import as_json, grid, indented, json_option, print_table
 
 __all__ = ["lanes"]
 
@@ -26,14 +26,14 @@ def lanes(url: str, json_: bool) -> None:
         as_json(found)
         return
     table = grid(
-        "lane", "state", "in flight", "waiting", "rpm", "answered", "failed", "cancelled", "skipped", "p50", "p95"
+        "lane", "state", "running", "waiting", "rpm", "answered", "failed", "cancelled", "skipped", "p50", "p95"
     )
     for lane in found:
         table.add_row(*_row(lane))
     print_table(table)
     for lane in found:
         for note in _notes(lane):
-            out.print(f"  {lane['lane']}: {note}", style="yellow", soft_wrap=True)
+            indented(f"{lane['lane']}: {note}", "yellow")
 
 
 def _row(lane: dict[str, Any]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from laneway.cli.output import (
     print_table,
 )
 from laneway.cli.why import times
+from laneway.clock import today
 from laneway.decision import Route
 from laneway.errors import LogError, UsageError
 from laneway.explain import ending
@@ -53,9 +54,11 @@ def log(ctx: click.Context, policy_path: Path, log_path: Path | None, limit: int
     if json_:
         as_json(rows)
         return
-    table = grid("id", "at", "class", "asked", "lanes called", "outcome", "ms")
+    table = grid("id", "at (UTC)", "class", "asked", "called", "outcome", "ms")
+    table.columns[1].no_wrap = True
+    this_year = f"{today().year}-"
     for r in rows:
-        at = str(r["at"]).replace("T", " ")
+        at = str(r["at"]).replace("T", " ").removeprefix(this_year)
         table.add_row(str(r["id"]), at, *(str(r[k]) for k in ("sensitivity", "asked", "called", "ending", "total_ms")))
     print_table(table)
 

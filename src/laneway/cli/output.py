@@ -96,9 +96,19 @@ def grid(*headings: str, title: str | None = None) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """A table that breaks no word: where it does not fit, it is wider than the screen."""
-    for column in table.columns:
-        column.min_width = max(Measurement.get(out, out.options, c).minimum for c in (column.header, *column.cells))
+    """A table that breaks no word: folded where most is to be won; wider than the screen where that is not enough."""
+    sizes = [
+        [Measurement.get(out, out.options, cell) for cell in (column.header, *column.cells)] for column in table.columns
+    ]
+    most = [max(size.maximum for size in column) for column in sizes]
+    widths = [max(size.minimum for size in column) for column in sizes]
+    widths = [full if column.no_wrap else w for column, full, w in zip(table.columns, most, widths, strict=True)]
+    for _ in range(out.width - len(widths) + 1 - sum(widths)):
+        neediest = max(range(len(widths)), key=lambda i: most[i] - widths[i])
+        widths[neediest] = min(widths[neediest] + 1, most[neediest])
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
+    table.width = sum(widths) + len(widths) - 1
     out.print(table, crop=False)
 
 

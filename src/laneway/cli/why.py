@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from laneway.cli.explain import print_decision
-from laneway.cli.output import as_json, default_log, err, json_option, log_option, opened, out, policy_option
+from laneway.cli.output import as_json, default_log, err, indented, json_option, log_option, opened, out, policy_option
 from laneway.errors import LogError, shown
 from laneway.explain import attempt_line, money, story_contract
 from laneway.policy import Policy
@@ -103,7 +103,7 @@ def print_story(story: Story, policy: Policy) -> None:
     opening, when = story.opening, times(story)
     outcome = story.outcome.entry if story.outcome else None
     asked = "a stream" if opening.stream else "an answer"
-    out.print(f"{story.id}: asked `{opening.model}` for {asked} at {when['at']}", style="bold", soft_wrap=True)
+    out.print(f"{story.id}: asked `{opening.model}` for {asked} at {when['at']}", style="bold")
     print_decision(opening.decision, opening.signals, policy)
     out.print("\nWhat happened", style="bold")
     every = outcome.attempts if outcome else ()
@@ -111,15 +111,15 @@ def print_story(story: Story, policy: Policy) -> None:
     for number, (_, intent) in enumerate(story.intents, start=1):
         if number <= len(attempts):
             cause = f" [after {intent.cause}]" if intent.cause else ""
-            out.print(f"  {number}. {attempt_line(attempts[number - 1], policy.currency)}{cause}")
+            indented(f"{number}. {attempt_line(attempts[number - 1], policy.currency)}{cause}")
         else:
-            out.print(f"  {number}. {intent.lane} ({intent.why}): no end on record")
+            indented(f"{number}. {intent.lane} ({intent.why}): no end on record")
     for skipped in (a for a in every if a.skipped):
-        out.print(f"  -. {skipped.lane} ({skipped.why}): not called, {skipped.result}")
+        indented(f"-. {skipped.lane} ({skipped.why}): not called, {skipped.result}")
     if outcome is None:
-        out.print(f"  {_OPEN}", style="yellow")
+        indented(_OPEN, style="yellow")
         return
-    ended = f"  {outcome.status}" + (f" by {outcome.lane}" if outcome.lane else "")
+    ended = outcome.status + (f" by {outcome.lane}" if outcome.lane else "")
     ended += f" ({outcome.code})" if outcome.code else ""
     if outcome.verdict is not None:
         failed = f", failed: {', '.join(outcome.verdict.failed)}" if outcome.verdict.failed else ""
@@ -127,19 +127,19 @@ def print_story(story: Story, policy: Policy) -> None:
         ended += f"; verdict {outcome.verdict.verdict}{failed}{after}"
     cost = "" if outcome.cost is None else f", cost {money(outcome.cost, policy.currency)}"
     style = "green" if outcome.status == "answered" else "yellow"
-    out.print(f"{ended}; {outcome.total_ms:.0f} ms in total{cost}", style=style)
+    indented(f"{ended}; {outcome.total_ms:.0f} ms in total{cost}", style=style)
     if outcome.code in _ENDS:
-        out.print(f"  {_ENDS[outcome.code]}", style=style)
+        indented(_ENDS[outcome.code], style=style)
     for shut in story.shut:
         was = shut.measured or "a model without a name"
-        out.print(f"  {shut.lane} was measured as {was} and answered as {shut.answered}: it is shut until it is "
+        indented(f"{shut.lane} was measured as {was} and answered as {shut.answered}: it is shut until it is "
                   "measured anew", style="yellow")  # fmt: skip
     _print_review(story)
     _print_feedback(story)
     _print_unseen(story, policy)
     where = json.dumps(policy.name, ensure_ascii=False)
-    out.print(
-        f"  policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…"
+    indented(
+        f"policy {where}, {opening.policy[:12]}; prompt of {opening.size} bytes, kept only as {opening.prompt[:12]}…"
     )
 
 
@@ -158,13 +158,13 @@ def _print_review(story: Story) -> None:
     until = datetime.datetime.fromtimestamp(review.until / 1e6, datetime.UTC)
     told = f"waits for {people} ({review.cause}, {review.rule})"
     ended = any(made.entry.final for made in story.resolutions)
-    out.print(f"  {told.replace('waits', 'waited') if ended else f'{told} until {until:%Y-%m-%d %H:%M} UTC'}",
-              style=None if ended else "yellow", soft_wrap=True)  # fmt: skip
+    indented(f"{told.replace('waits', 'waited') if ended else f'{told} until {until:%Y-%m-%d %H:%M} UTC'}",
+              "" if ended else "yellow")  # fmt: skip
     for at, made in story.resolutions:
         who = f" by {made.by}" if made.by else ", as its time was over"
         onward = f"; sent on as {made.child}" if made.child else ""
         more = "" if made.final else "; not the last word"
-        out.print(f"  {made.action}{who} at {at:%Y-%m-%d %H:%M:%S} UTC{onward}{more}", soft_wrap=True)
+        indented(f"{made.action}{who} at {at:%Y-%m-%d %H:%M:%S} UTC{onward}{more}")
 
 
 def _compared(story: Story) -> list[dict[str, object]]:
@@ -175,14 +175,14 @@ def _compared(story: Story) -> list[dict[str, object]]:
 
 def _print_unseen(story: Story, policy: Policy) -> None:
     for _, intent in story.unseen:
-        out.print(f"  unseen: {intent.lane} ({intent.why}) was called after the answer", style="dim")
+        indented(f"unseen: {intent.lane} ({intent.why}) was called after the answer", style="dim")
     for _, made in story.compared:
         why = ", ".join(filter(None, (made.code, *made.failed)))
         by = f" says {made.judge}" if made.judge else ""
         why = UNSAID.get(why, why)
         told = f"{made.result}{f' ({why})' if why else ''} against {made.incumbent}{by}"
         cost = money(made.cost, policy.currency)
-        out.print(f"  unseen: {made.lane} {told}; {made.seconds:.1f} s, {cost} ({made.rule})", soft_wrap=True)
+        indented(f"unseen: {made.lane} {told}; {made.seconds:.1f} s, {cost} ({made.rule})")
 
 
 def _print_feedback(story: Story) -> None:
@@ -191,4 +191,4 @@ def _print_feedback(story: Story) -> None:
         who = f"by {said['by']} ({said['source']}) at {said['at']}"
         why = f": {said['reason']}" if said["reason"] else ""
         changed = "" if said["stands"] else "; the same one spoke again later"
-        out.print(f"  {verb} {who}{why}{changed}", style="yellow" if not said["accepted"] else None, soft_wrap=True)
+        indented(f"{verb} {who}{why}{changed}", "yellow" if not said["accepted"] else "")

@@ -8,10 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.padding import Padding
 from rich.text import Text
 
-from laneway.cli.output import as_json, default_log, grid, json_option, log_option, out, policy_option, print_table
+from laneway.cli.output import (
+    as_json,
+    default_log,
+    grid,
+    indented,
+    json_option,
+    log_option,
+    out,
+    policy_option,
+    print_table,
+)
 from laneway.clock import today
 from laneway.errors import UsageError, did_you_mean, shown
 from laneway.evidence.charts import least
@@ -150,7 +159,7 @@ def _print_workload(measured: Measured, terms: Terms, currency: str, *, first: b
     out.print(headline(measured, terms, currency), style="bold")
     _print_lines(("", line) for line in by_language(measured, terms))
     for line in measured.since:
-        out.print(f"  {line}", style="yellow")
+        indented(line, "yellow")
     out.print()
     if any(f.subject.prompt for f in measured.figures):
         out.print("In brackets: the prompt, by its hash, where it is not the one in force.", style="dim")
@@ -260,4 +269,4 @@ def _sample_lines(samples: Sequence[Shown]) -> list[tuple[str, str]]:
 
 def _print_lines(lines: Iterable[tuple[str, str]]) -> None:
     for name, said in lines:
-        out.print(Padding(Text(f"{name}: {said}" if name else said), (0, 0, 0, 2), expand=False))
+        indented(f"{name}: {said}" if name else said)
