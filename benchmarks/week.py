@@ -5,7 +5,8 @@
 
 A seeded week (tests/week) goes through the real server, over real sockets, to scripted lanes that have outages, answer
 weakly, become other models and hang. The three answers of `laneway review` are held against those taken from the
-lanes' and the client's own ledgers. Exits with 1 where a row differs. All of it is on 127.0.0.1.
+lanes' and the client's own ledgers, and `laneway replay` under a changed policy against `laneway diff --since` and them.
+Exits with 1 where a row differs. All of it is on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import uvloop
 from tests.week.ledgers import answers
 from tests.week.play import play
 from tests.week.told import differences, told
+from tests.week.tried import disagreements, tried
 
 from laneway.store import Reader
 
@@ -46,9 +48,10 @@ def main() -> int:
         review = told(played)
         took = time.perf_counter() - began
         rows, different = differences(known, review)
+        figures, disagreeing = disagreements(known, *tried(played))
         with closing(Reader.open(played.log)) as reader:
             chain = reader.verify()
-    wrong = [*known.unexplained, *different, *([] if chain.ok else [f"the chain: {chain.problem}"])]
+    wrong = [*known.unexplained, *different, *disagreeing, *([] if chain.ok else [f"the chain: {chain.problem}"])]
     print("| what | figure |\n|---|--:|")
     for what, figure in (
         ("requests / calls of lanes / words of users and operators",
@@ -62,6 +65,8 @@ def main() -> int:
         ("`laneway review`, seconds", f"{took:.1f}"),
         ("rows and figures compared", f"{rows}"),
         ("not the same", f"{len(different)}"),
+        ("figures of `replay`, `diff --since` and the ledgers compared", f"{figures}"),
+        ("not the same", f"{len(disagreeing)}"),
         ("what the ledgers alone leave unexplained", f"{len(known.unexplained)}"),
     ):  # fmt: skip
         print(f"| {what} | {figure} |")

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from tests.week.ledgers import Answers, answers
 from tests.week.play import Played, play
 from tests.week.told import differences, told
+from tests.week.tried import disagreements, tried
 
 from laneway.cli import main
 
@@ -100,3 +101,14 @@ def test_the_week_under_its_own_policy_is_the_week(played: Played, week: tuple[A
     ]
     assert (end["change"], end["requests"]) == ("unchanged", week[0].ends.total())
     assert end["cost"] == end["low"] == end["high"]
+
+
+def test_the_week_under_a_changed_policy(played: Played) -> None:
+    """Replay, the classes of `diff --since` and the ledgers agree on every total; a wrong one is found."""
+    known, (replay, diff) = answers(played), tried(played)
+    assert disagreements(known, replay, diff)[1] == []
+    assert len(diff["changes"]) == len(diff["recorded"]["in_classes"]) >= 3
+    assert all(one["requests"] for one in diff["recorded"]["in_classes"])
+    forged = copy.deepcopy(diff)
+    forged["recorded"]["in_classes"][0]["requests"] += 1
+    assert len(disagreements(known, replay, forged)[1]) == 1

@@ -57,6 +57,8 @@ class Money:
 class Answers:
     """The three answers, how requests ended, what was detected, who was another model, who answered, what it cost.
 
+    `kinds` are the requests on record by kind, and `costs` what they cost, without shadows.
+
     `unexplained` is what does not fit together.
     """
 
@@ -68,6 +70,8 @@ class Answers:
     other_models: Counter[Key] = field(default_factory=Counter)
     lanes: Counter[str] = field(default_factory=Counter)
     money: Money = field(default_factory=Money)
+    kinds: Counter[str] = field(default_factory=Counter)
+    costs: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     unexplained: list[str] = field(default_factory=list)
 
 
@@ -121,6 +125,8 @@ class _Request:
         else:
             self._routed()
         self.found.money.spent += self.cost
+        self.found.kinds[self.kind.name] += 1
+        self.found.costs[self.kind.name] += self.cost
         for call in self.left:
             self._expect(self.heard.status == 200, f"nothing explains the call of {call.lane}")
             self.found.money.shadows += self._cost(call)
