@@ -14,7 +14,7 @@ from laneway.cli import main
 
 __all__ = ["TABLES", "differences", "told"]
 
-TABLES = ("escalated", "rejected", "fallbacks", "other_models")
+TABLES = ("escalated", "rejected", "fallbacks", "raised", "other_models")
 
 
 def told(played: Played) -> Any:
@@ -34,7 +34,19 @@ def differences(known: Answers, review: Any) -> tuple[int, list[str]]:
             theirs[table, row["workload"], row["rule"], row["lane"], row["cause"]] += row["times"]
     mine.update({("ends", end): times for end, times in known.ends.items()})
     theirs.update({("ends", end): times for end, times in review["ends"].items()})
-    return len(mine.keys() | theirs.keys()), [
+    mine.update({("lanes", lane): times for lane, times in known.lanes.items()})
+    theirs.update({("lanes", use["lane"]): use["answered"] for use in review["lanes"]})
+    (money,), paid = review["money"], known.money
+    mine["money", "compared"], theirs["money", "compared"] = paid.answered, money["compared"]
+    rows = len(mine.keys() | theirs.keys())
+    wrong = [
         f"{', '.join(key)}: {mine[key]} by the ledgers, {theirs[key]} by the log"
         for key in sorted(mine.keys() | theirs.keys()) if mine[key] != theirs[key]
     ]  # fmt: skip
+    amounts = {"spent": paid.spent, "shadows": paid.shadows, "cost": paid.cost, "premium": paid.premium,
+               "saved": paid.premium - paid.cost}  # fmt: skip
+    wrong += [
+        f"money, {key}: {amount} by the ledgers, {money[key]} by the log"
+        for key, amount in amounts.items() if abs(amount - money[key]) > 1e-6  # sums of floats depend on their order
+    ]  # fmt: skip
+    return rows + len(amounts), wrong
