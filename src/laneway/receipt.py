@@ -104,8 +104,8 @@ def called(story: Story) -> str:
     return " > ".join(lanes) or "none"
 
 
-def receipt(story: Story, policy: Policy, places: Iterable[Place]) -> tuple[Section, ...]:
-    """The whole story, in the order in which it happened."""
+def receipt(story: Story, policy: Policy | None, places: Iterable[Place]) -> tuple[Section, ...]:
+    """The whole story, in the order in which it happened. `policy` is None where its grammar is not read any more."""
     made = _Writer(story, policy, tuple(places))
     return tuple(section for section in made.sections() if section.table is not None or section.lead)
 
@@ -113,9 +113,12 @@ def receipt(story: Story, policy: Policy, places: Iterable[Place]) -> tuple[Sect
 class _Writer:
     """Writes the sections, one method each."""
 
-    def __init__(self, story: Story, policy: Policy, places: tuple[Place, ...]) -> None:
-        self.story, self.policy, self.places = story, policy, places
-        self.opening = story.opening
+    def __init__(self, story: Story, policy: Policy | None, places: tuple[Place, ...]) -> None:
+        self.story, self.places = story, places
+        self.named, self.currency = (policy.name, policy.currency) if policy else ("of an older Laneway", "")
+        self.opening, decided = story.opening, story.opening.decision
+        named = (r.lane for r in (*decided.reasons, *decided.rejected) if r.lane)
+        self.known = policy.strength if policy else tuple(dict.fromkeys(named))
         self.decision = story.opening.decision
         self.outcome = story.outcome.entry if story.outcome else None
 
@@ -156,7 +159,7 @@ class _Writer:
 
     def lanes(self) -> Section:
         rows: list[Row] = []
-        for name in self.policy.strength:
+        for name in self.known:
             place, tone = self._place(name)
             why = [r for r in self.decision.rejected if r.lane == name]
             for reason in why or [r for r in self.decision.reasons if r.lane == name][:1]:
@@ -201,7 +204,7 @@ class _Writer:
                        tuple(waived), table(("lane", "has shown", "people rejected"), rows))  # fmt: skip
 
     def happened(self) -> Section:
-        attempts, currency = self.outcome.attempts if self.outcome else (), self.policy.currency
+        attempts, currency = self.outcome.attempts if self.outcome else (), self.currency
         made = [a for a in attempts if not a.skipped]
         rows: list[Row] = [_attempted(n, a, currency) for n, a in enumerate(made, start=1)]
         rows += [(str(n), i.entry.lane, i.entry.why, Cell("no end on record", "warn"), "", "", "")
@@ -218,7 +221,7 @@ class _Writer:
             yield "No end is on record: it is still running, or its server ended or could not write the log."
             return
         by = f" by {outcome.lane}" if outcome.lane else ""
-        cost = money(outcome.cost or 0, self.policy.currency)
+        cost = money(outcome.cost or 0, self.currency)
         yield f"{ending(outcome).capitalize()}{by}, after {outcome.total_ms:,.0f} ms, for {cost}."
         if outcome.verdict is not None:
             failed = f": {', '.join(outcome.verdict.failed)}" if outcome.verdict.failed else ""
@@ -234,7 +237,7 @@ class _Writer:
         rows: list[Row] = [
             (made.lane, f"{made.result} than {made.incumbent}" if made.result in ("better", "worse") else made.result,
              ", ".join(filter(None, (made.code, *made.failed))) or (f"says {made.judge}" if made.judge else ""),
-             f"{made.seconds:.1f} s", money(made.cost, self.policy.currency), made.rule)
+             f"{made.seconds:.1f} s", money(made.cost, self.currency), made.rule)
             for _, made in self.story.compared
         ]  # fmt: skip
         columns = ("lane", "was", "because", "time", "cost", "by the rule")
@@ -273,7 +276,7 @@ class _Writer:
             (f"record {p.seq}", p.kind, Cell(p.problem, "bad") if p.problem else Cell(_FOLLOWS, "good"), p.hash)
             for p in self.places
         ]
-        lead = (f"Decided under policy {self.policy.name}, SHA-256 {self.opening.policy}.",)
+        lead = (f"Decided under policy {self.named}, SHA-256 {self.opening.policy}.",)
         return Section("record", "Where this is on record", lead, table(("record", "kind", "chain", "hash"), rows))
 
 

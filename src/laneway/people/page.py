@@ -90,7 +90,7 @@ def table_html(table: Table, id: str) -> str:
     heads = "".join(f'<th scope="col" role="columnheader">{escaped(column)}</th>' for column in table.columns)
     rows = "".join(f'<tr role="row">{"".join(_row(row, table.columns))}</tr>\n' for row in table.rows)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{id}-title">\n'
+        f'<div class="scroll" tabindex="0" role="group" aria-labelledby="{id}-title">\n'
         f'<table class="{kind}" role="table" aria-labelledby="{id}-title">\n'
         f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>\n'
         f'<tbody role="rowgroup">\n{rows}</tbody>\n</table>\n</div>\n'

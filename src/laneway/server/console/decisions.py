@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from typing import get_args
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from laneway.errors import LogError
+from laneway.errors import LogError, PolicyError
 from laneway.people.page import contents, escaped, sections_html
 from laneway.policy import Policy
 from laneway.policy_file import parse
@@ -30,7 +30,7 @@ async def show(site: Site, asked: Asked) -> Reply:
     """A page of the decisions that are looked for, the newest first."""
     sought = {key: asked.query[key] for key in _KEYS if asked.query.get(key)}
     if "id" in sought:
-        return Reply.to(f"/decisions/{sought['id']}")
+        return Reply.to(f"/decisions/{quote(sought['id'], safe='')}")
     wanted, before, after = _sought(sought), _number(asked.query, "before"), _number(asked.query, "after")
     page = await site.read(lambda log: log.page(wanted, before=before, after=after, most=_MOST))
     policy = site.gateway.active.policy
@@ -51,7 +51,7 @@ async def show(site: Site, asked: Asked) -> Reply:
 async def one(site: Site, asked: Asked, id: str) -> Reply:
     """The story of one decision."""
 
-    def read(log: Listing) -> tuple[Story, Policy, list[Place], str | None, str | None]:
+    def read(log: Listing) -> tuple[Story, Policy | None, list[Place], str | None, str | None]:
         story = log.story(id)
         if story is None:
             near = log.nearest(id)
@@ -75,12 +75,18 @@ async def one(site: Site, asked: Asked, id: str) -> Reply:
     )  # fmt: skip
 
 
-def archived(log: Listing, story: Story) -> Policy:
-    """The policy by which it was decided. Raises LogError where the log does not hold it."""
+def archived(log: Listing, story: Story) -> Policy | None:
+    """The policy by which it was decided, None where its grammar is not read any more.
+
+    Raises LogError where the log does not hold it.
+    """
     text = log.policy_text(story.opening.policy)
     if text is None:
         raise LogError(f"the log does not hold policy {story.opening.policy[:12]}; run `laneway log verify`")
-    return parse(text, f"policy {story.opening.policy[:12]}")
+    try:
+        return parse(text, f"policy {story.opening.policy[:12]}")
+    except PolicyError:
+        return None
 
 
 def head_of(story: Story) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+from laneway.errors import PolicyError
 from laneway.evidence.owed import owed
 from laneway.people.assemble import document
 from laneway.people.page import contents, parts
@@ -45,4 +46,8 @@ def _archived(log: Listing, hash: str) -> Policy:
     if text is None:
         raise Denied(404, "There is no such policy", f"No policy {hash[:64]} was ever in force here.",
                      ("/policy", "The policy in force"))  # fmt: skip
-    return parse(text, f"policy {found[0][:12]}")
+    try:
+        return parse(text, f"policy {found[0][:12]}")
+    except PolicyError:
+        raise Denied(410, "This policy is of an older Laneway", "Its text is in the log; this version does not "
+                     "read its grammar any more.", ("/policy", "The policy in force")) from None  # fmt: skip

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 from laneway.errors import LanewayError, LogError
 from laneway.gateway import Gateway
@@ -60,7 +61,10 @@ class Reply:
     @classmethod
     def to(cls, path: str, **headers: str) -> Reply:
         """On to another page, to be asked for anew."""
-        return cls(303, b"", {"location": path} | {name.replace("_", "-"): value for name, value in headers.items()})
+        location = quote(path, safe="/?&=%:#~+")  # a line's end in it would be a header's
+        return cls(
+            303, b"", {"location": location} | {name.replace("_", "-"): value for name, value in headers.items()}
+        )
 
 
 def _counted(log: Path) -> Kept:
