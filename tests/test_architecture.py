@@ -83,7 +83,7 @@ LAYERS = """
     weekly weekly.value weekly.tally weekly.frame weekly.links weekly.part weekly.scan weekly.scanned
     weekly.money weekly.review weekly.lanes weekly.advice weekly.stale
     weekly.telling weekly.markdown weekly.charts weekly.page
-    evidence.recalled receipt
+    evidence.recalled receipt receipt_page
     feedback shadowed webhook
     levers weekly.deliver
     breaker slots traffic

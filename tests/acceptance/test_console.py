@@ -10,10 +10,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
+from click.testing import CliRunner
 from tests.acceptance.test_reviews import SINCE, Desk
 from tests.console import looked
 from tests.harness import run
 
+from laneway.cli import main
 from laneway.review.people import FILE, People
 from laneway.server.console.frame import HEADERS
 from laneway.server.console.signin import LASTS, MOST_FAILURES, Sessions
@@ -248,3 +250,25 @@ def test_a_session_ends_by_time_and_with_its_token(tmp_path: Path) -> None:
     people.remove("Anna")
     people.add("Anna", "review", (), SINCE)
     assert sessions.of(again) is None and sessions.of("") is None
+
+
+def test_a_receipt_is_the_same_page_as_a_file(tmp_path: Path) -> None:
+    """`why --html` writes what the console shows of a decision, whole in itself and without what was asked."""
+
+    async def test(it: Visitor) -> None:
+        it.made.bench.home.answer = "A secret answer."
+        told = await it.made.held("A secret question?")
+        await it.made.act(told["review"], "approve")
+        await it.sign_in("Cleo")
+        shown = (await it.ask("GET", f"/decisions/{told['review']}")).text
+        file = tmp_path / "receipt.html"
+        arguments = ["why", told["review"], "--log", str(it.made.bench.log), "--html", str(file)]
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+        kept = file.read_text("utf-8")
+        sections = re.findall(r"<section.*?</section>", kept, re.S)
+        assert len(sections) > 5 and all(section in shown for section in sections)
+        for text in (kept, shown):
+            assert "approved by Anna" in text and "follows from the one before" in text and "secret" not in text
+        assert not re.search(r"<script|<link|<img|https?://(?!www.w3.org)", kept)
+
+    visited(tmp_path, test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -15,9 +16,12 @@ from laneway.errors import LogError, shown
 from laneway.explain import attempt_line, money, story_contract
 from laneway.policy import Policy
 from laneway.policy_file import parse
+from laneway.receipt import Place
+from laneway.receipt_page import receipt_page
 from laneway.rejections import standing
 from laneway.shadowed import UNSAID
 from laneway.store import Reader, Story
+from laneway.store.listing import Listing
 
 __all__ = ["print_story", "times", "why"]
 
@@ -38,9 +42,13 @@ _ENDS = {
 @click.argument("id", default="last")
 @policy_option
 @log_option
+@click.option("--html", "file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), metavar="FILE",
+              help="Write it as one HTML page to FILE, or to standard output for `-`: a receipt to keep.")  # fmt: skip
 @json_option
 @click.pass_context
-def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, json_: bool) -> None:
+def why(
+    ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, file: Path | None, json_: bool
+) -> None:  # fmt: skip
     """Say why request ID went where it went: rule, lanes, attempts, verdict, cost, times.
 
     ID is the answer's Laneway-Decision header, the start of one, or `last`. The policy that decided is
@@ -56,7 +64,12 @@ def why(ctx: click.Context, id: str, policy_path: Path, log_path: Path | None, j
             )
             ctx.exit(1)
         policy = _archived(reader, story)
-    if json_:
+    if file is not None:
+        with closing(Listing.open(default_log(policy_path, log_path))) as listing:
+            places = [Place(*each) for each in listing.records(story.id)]
+        with click.open_file(file, "w", encoding="utf-8", atomic=str(file) != "-") as page:
+            page.write(receipt_page(story, policy, places))
+    elif json_:
         told = {"id": story.id, "at": times(story)["at"]} | story_contract(
             story.opening, story.outcome.entry if story.outcome else None, times(story), _started(story)
         )

@@ -8,16 +8,17 @@ from typing import get_args
 from urllib.parse import quote, urlencode
 
 from laneway.errors import LogError, PolicyError
-from laneway.people.page import contents, escaped, sections_html
+from laneway.people.page import contents, sections_html
 from laneway.policy import Policy
 from laneway.policy_file import parse
 from laneway.receipt import Place, at, begun, called, cause, ended, receipt, stage
+from laneway.receipt_page import head_of
 from laneway.record import Status
 from laneway.server.console.site import Asked, Denied, Reply, Site
 from laneway.store.listing import Listed, Listing, Page, Sought
 from laneway.store.story import Story
 
-__all__ = ["archived", "head_of", "one", "row", "show"]
+__all__ = ["archived", "one", "row", "show"]
 
 _KEYS = ("id", "since", "until", "workload", "class", "lane", "rule", "rejected", "status", "chain")
 _NONE = "(none)"
@@ -69,7 +70,7 @@ async def one(site: Site, asked: Asked, id: str) -> Reply:
     sections = receipt(story, policy, places)
     html = site.pages.html
     return await site.page(
-        asked, "decision.html", f"Decision {story.id}", head=html(head_of(story)), contents=contents(sections),
+        asked, "decision.html", f"Decision {story.id}", head=html(head_of(story, places)), contents=contents(sections),
         main=html(sections_html(sections)), older=older, newer=newer, policy_hash=story.opening.policy,
         waits=story.id in site.gateway.desk.items,
     )  # fmt: skip
@@ -87,17 +88,6 @@ def archived(log: Listing, story: Story) -> Policy | None:
         return parse(text, f"policy {story.opening.policy[:12]}")
     except PolicyError:
         return None
-
-
-def head_of(story: Story) -> str:
-    """The head of a story as HTML: which request, when, and how it ended."""
-    told, tone = ended(story)
-    people, wait = stage(story)
-    work = story.opening.signals.workload or "no workload"
-    said = f"{work}, {story.opening.signals.sensitivity}; {at(begun(story))} UTC"
-    verdict = f"<strong>{escaped(told.capitalize())}</strong> {escaped(people)}"
-    return (f"<p>Decision <code>{escaped(story.id)}</code></p>\n<h1>{escaped(said)}</h1>\n"
-            f'<p class="verdict {wait or tone}">{verdict}</p>')  # fmt: skip
 
 
 def row(listed: Listed) -> dict[str, object]:
