@@ -154,6 +154,12 @@ reviews:
 shadow:
   - {id: tryout, says: The rack shows what it can do with chats., when: {workload: chat}, lanes: [rack], share: 0.05, judge: [home], budget: 2, until: 2026-12-15}
 
+capture:
+  - {says: Chats are kept for a month to build tests from., when: {workload: chat, sensitivity: {at_most: internal}}, for: 30d}
+
+retention:
+  - {says: Decisions about restricted data are kept for a year., sensitivity: [restricted], for: 365d}
+
 must:
   - {says: Confidential data is processed in the EEA only., never: {sensitivity: {at_least: confidential}, lane: {runs: {not: EEA}, kind: {not: [local, private]}}}}
   - {says: No request costs more than two euros., never: {cost: {over: 2}}}

@@ -28,7 +28,7 @@ LAYERS = """
     seal
     grammar_lanes
     grammar
-    grammar_work grammar_shadow grammar_review
+    grammar_work grammar_shadow grammar_review grammar_keep
     policy_file
     starter
     review review.people
@@ -78,25 +78,25 @@ LAYERS = """
     egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
-    store.content store.merkle store.note store.checkpoint store.chain store.story store.reader store.rows store.listing
+    store.content store.merkle store.note store.checkpoint store.chain store.cleared store.story store.reader store.rows store.listing
     store.signing store.writer store
     weekly weekly.value weekly.tally weekly.frame weekly.links weekly.part weekly.scan weekly.scanned
     weekly.money weekly.review weekly.lanes weekly.advice weekly.stale
     weekly.telling weekly.markdown weekly.charts weekly.page
     evidence.recalled receipt receipt_page
-    feedback shadowed webhook
+    feedback shadowed webhook retention erasure
     levers weekly.deliver
     breaker slots traffic
     aside race run
     serve
     evidence.plan evidence.held evidence.calling evidence.tally evidence.run evidence.judges
     judge shadow
-    review.acts review.item review.desk
+    review.acts review.item review.desk review.captured
     refusal
     gateway
     rehearse
     weekly.patch weekly.reading weekly.kept
-    server server.activation server.status server.http server.words server.pulls server.reviews server.notify
+    server server.activation server.status server.http server.words server.erasures server.keeping server.pulls server.reviews server.notify
     server.api
     server.console server.console.chain server.console.pages server.console.signin server.console.site
     server.console.decisions server.console.overview server.console.policies server.console.queue server.console.week
@@ -108,7 +108,7 @@ LAYERS = """
     cli.init cli.lanes cli.lever cli.reject cli.replaying cli.replay
     cli.certificate cli.test
     cli.check cli.policy cli.diff
-    cli.reviewers cli.reviews
+    cli.erase cli.reviewers cli.reviews
     cli.explain cli.review cli.serve cli.shadow
     cli.why
     cli.log cli.demo

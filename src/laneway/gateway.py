@@ -22,6 +22,7 @@ from laneway.classify import classify
 from laneway.clock import new_id, today
 from laneway.decide import decide
 from laneway.decision import Hold, Refuse, Route
+from laneway.erasure import subject_hash
 from laneway.errors import ContentError, GuardError, LaneError, LanewayError, LogError
 from laneway.evidence.standing import Standing
 from laneway.facts import Facts
@@ -34,6 +35,7 @@ from laneway.record import HELD, Lever, Opening, Outcome, Shut, Status, Verdict
 from laneway.refusal import HALTED, Stopped, no_outage, rejected, told, unanswered, withheld
 from laneway.request import Request
 from laneway.review.acts import Kept, Words
+from laneway.review.captured import Captures, days_of
 from laneway.review.desk import Desk
 from laneway.review.item import Held, Onward, Waiting
 from laneway.run import Client, Got, Nobody, Run
@@ -88,6 +90,7 @@ class Gateway:
         self.traffic = Traffic(levers=self.levers)
         self.shadows = Shadows(log, today)
         self.desk = desk or Desk(log)
+        self.captures = Captures(self.desk)
         self.desk.allowed, self.desk.onward, self.desk.heard = self._may_go, self._send_on, self.heard
         self.classify, self.today = classify, today
         self.others: dict[str, str] = {}
@@ -112,6 +115,7 @@ class Gateway:
             policy=policy.hash, model=request.model, ask=ask, signals=signals, facts=facts, decision=decision,
             stream=request.stream, prompt=self.log.commitment(body), size=len(body), instructed=standing.hash(signals),
             asker=self.desk.asker(request.labels["user"]) if "user" in request.labels else "",
+            subject=subject_hash(self.log, request.labels["subject"]) if "subject" in request.labels else "",
             source=onward.source if onward else "",
         )  # fmt: skip
         id = onward.id if onward else new_id(self.log.now())
@@ -122,7 +126,8 @@ class Gateway:
             route=decision, client=client, provider=provider, traffic=self.traffic, started=started,
             deadline=None if decision.total is None else started + decision.total,
         )  # fmt: skip
-        run.kept = onward is None and self.shadows.wanted(run)
+        run.captured = days_of(policy, signals) if policy.captures else 0
+        run.kept = onward is None and (self.shadows.wanted(run) or run.captured > 0)
         try:
             async with _kept_alive(run):
                 got, verdict = await self._served(run)
@@ -161,6 +166,9 @@ class Gateway:
         await client.finish(data, headers, stream=run.request.stream)
         if run.kept:
             self.shadows.follow(run, got)
+        if run.captured:
+            kept = Kept.of(run.policy, run.route, run.said)
+            self.captures.keep(run.id, run.captured, kept, Words.of(got.answer), run.opening.subject)
 
     async def _served(self, run: Run) -> tuple[Got, Verdict]:
         """The answer that stands, and what the gate says of it. Raises LaneError where there is none."""

@@ -17,8 +17,10 @@ from laneway.signals import Difficulty, Latency, Stakes
 
 __all__ = [
     "FRESH_DAYS",
+    "KEPT_DAYS",
     "Approval",
     "Bar",
+    "Capture",
     "Deadline",
     "Detect",
     "FactType",
@@ -29,6 +31,7 @@ __all__ = [
     "Output",
     "Policy",
     "Ranking",
+    "Retention",
     "Review",
     "Rule",
     "Shadow",
@@ -39,6 +42,9 @@ __all__ = [
 
 FRESH_DAYS = 90
 """How long what was verified and approved counts, in days, where the policy does not say."""
+
+KEPT_DAYS = 183
+"""How long decisions are kept where the policy does not say, and the least that it may say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,6 +126,21 @@ class Shadow(Rule):
     until: datetime.date
     judge: tuple[str, ...] = ()
     budget: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Capture(Rule):
+    """What such requests ask and are answered is kept, encrypted, for so many days; unknown counts as no."""
+
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Retention(Rule):
+    """Decisions about data of these classes are kept for so many days, KEPT_DAYS at least."""
+
+    classes: frozenset[str]
+    days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +287,8 @@ class Policy:
     deadlines: dict[str, Deadline] = field(default_factory=dict)
     reviews: tuple[Review, ...] = ()
     shadows: tuple[Shadow, ...] = ()
+    captures: tuple[Capture, ...] = ()
+    retentions: tuple[Retention, ...] = ()
     must: tuple[Must, ...] = ()
     detect: Detect
     facts: dict[str, FactType] = field(default_factory=dict)
@@ -289,7 +312,8 @@ class Policy:
     def lines(self) -> dict[str, int]:
         """Where each rule, the gate and each lane stands in the file, by the id that reasons cite."""
         gate = self.gate
-        lists = (self.grants, self.limits, self.routes, self.fallbacks, self.reviews, self.shadows, gate.waivers)
+        lists = (self.grants, self.limits, self.routes, self.fallbacks, self.reviews, self.shadows, gate.waivers,
+                 self.captures, self.retentions)  # fmt: skip
         lanes = {f"lanes.{name}": lane.line for name, lane in self.lanes.items()}
         return {rule.id: rule.line for rules in lists for rule in rules} | {"gate": gate.line} | lanes
 
@@ -297,6 +321,12 @@ class Policy:
     def measured(self) -> frozenset[str]:
         """The workloads for which lanes may show evidence: those with sets, where the gate has a bar."""
         return frozenset(w.name for w in self.workloads.values() if w.evals and self.gate.bar is not None)
+
+    def kept_days(self, data_class: str) -> int:
+        """How long decisions about data of the class are kept; a class of another policy has the longest time."""
+        if data_class in self.classes:
+            return next((rule.days for rule in self.retentions if data_class in rule.classes), KEPT_DAYS)
+        return max((rule.days for rule in self.retentions), default=KEPT_DAYS)
 
     def output(self, workload: str | None) -> Output | None:
         """What a workload's answers are to be, where it says so."""

@@ -17,6 +17,7 @@ from laneway.addresses import within
 from laneway.condition import ALWAYS
 from laneway.errors import shown
 from laneway.grammar import RANKINGS, Names, approval, bar, condition, currency, fact_type, network
+from laneway.grammar_keep import capture, retention
 from laneway.grammar_lanes import lane, lane_tests, zone
 from laneway.grammar_review import KEYS as REVIEW_KEYS
 from laneway.grammar_review import review
@@ -33,6 +34,7 @@ from laneway.policy import (
     Must,
     Policy,
     Ranking,
+    Retention,
     Review,
     Rule,
     Waiver,
@@ -63,28 +65,10 @@ IDENTIFIERS = ("se.personnummer", "no.fodselsnummer", "dk.cpr", "fi.hetu", "de.i
 _STOPS = ("hold", "refuse", "marked")
 _RESERVED = {*RANKINGS, *_STOPS, "auto", "lane"}
 _TOP = (
-    "laneway",
-    "name",
-    "approved",
-    "currency",
-    "sensitivity",
-    "unlabelled",
-    "lanes",
-    "strength",
-    "zones",
-    "wall",
-    "workloads",
-    "routes",
-    "gate",
-    "deadlines",
-    "fallbacks",
-    "reviews",
-    "shadow",
-    "must",
-    "facts",
-    "detect",
-    "networks",
-)
+    "laneway", "name", "approved", "currency", "sensitivity", "unlabelled", "lanes", "strength", "zones",
+    "wall", "workloads", "routes", "gate", "deadlines", "fallbacks", "reviews", "shadow", "capture",
+    "retention", "must", "facts", "detect", "networks",
+)  # fmt: skip
 
 
 def load(path: Path) -> Policy:
@@ -158,6 +142,8 @@ class _File:
             deadlines=top.get("deadlines", self._deadlines) or {},
             reviews=self._rules("reviews", self._review),
             shadows=self._rules("shadow", lambda id, e: shadow(e, self.r, self.lanes, self.zones, self._shared(id, e))),
+            captures=self._rules("capture", lambda id, e: capture(e, self.r, self._shared(id, e))),
+            retentions=self._retentions(),
             must=self._rules("must", self._must),
             detect=top.get("detect", self._detect) or self._strictest(),
             facts=self.names.facts,
@@ -278,6 +264,13 @@ class _File:
     def _review(self, id: str, entries: Entries) -> Review:
         return review(entries, self.r, self._shared(id, entries))
 
+    def _retentions(self) -> tuple[Retention, ...]:
+        made = self._rules("retention", lambda id, e: retention(e, self.r, self.names.classes, self._shared(id, e)))
+        twice = [c for c in self.names.classes if sum(c in rule.classes for rule in made) > 1]
+        if twice:
+            self.r.note(self.top.nodes["retention"], f"{', '.join(twice)} has two times: name each class once")
+        return made
+
     def _must(self, id: str, entries: Entries) -> Must:
         node = entries.nodes.get("never")
         if node is None:
@@ -369,6 +362,8 @@ _RULE_KEYS = {
     "fallbacks": ("id", "says", "when", "then"),
     "reviews": REVIEW_KEYS,
     "shadow": ("id", "says", "when", "lanes", "share", "judge", "budget", "until"),
+    "capture": ("id", "says", "when", "for"),
+    "retention": ("id", "says", "sensitivity", "for"),
     "must": ("id", "says", "when", "never"),
 }
 

@@ -254,11 +254,15 @@ class Lever(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="le
 
 
 class Stretch(NamedTuple):
-    """Records `first` to `last`, whose bodies were erased; `before` is the hash of the record before them, in hex."""
+    """Records `first` to `last`, whose bodies were erased; hashes in hex.
+
+    `before` is that of the record before them, `digest` one over what is left of each.
+    """
 
     first: int
     last: int
     before: str
+    digest: str
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="erased", omit_defaults=True):

@@ -63,7 +63,8 @@ class Got(NamedTuple):
 class Run:
     """One request on its way. Times are seconds of the monotonic clock; `intents` are those on disk.
 
-    `kept`: the answer's text is wanted once the client has it. `said` is the client's body and headers as they came.
+    `kept`: the answer's text is wanted once the client has it; `captured` for how many days it is kept then. `said` is
+    the client's body and headers as they came.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Run:
     ended: bool = False
     live: bool = False
     kept: bool = False
+    captured: int = 0
     said: tuple[bytes, Mapping[str, str]] = (b"", {})
 
     @property

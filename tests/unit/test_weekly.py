@@ -508,7 +508,7 @@ def test_a_changed_a_missing_and_an_unreadable_record_are_said() -> None:
 @pytest.mark.parametrize("cuts", [[], [2], [5]])
 def test_an_emptied_record_is_in_order_only_where_the_log_says_so(cuts: list[int]) -> None:
     """Retention empties bodies and says so; a body emptied by somebody else is a break."""
-    gone = Erased(id="e", by="x", why="past its time", records=(Stretch(1, 2, ""),))
+    gone = Erased(id="e", by="x", why="past its time", records=(Stretch(1, 2, "", ""),))
     rows = chained([*plain("a"), *plain("b"), gone])
     emptied = [(*row[:4], b"" if row[0] <= 2 else row[4], row[5]) for row in rows]
     made = reviewed(found(emptied, cuts=cuts), WEEK, "7d", lambda _: None)

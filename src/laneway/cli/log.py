@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+import time
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -29,11 +31,14 @@ from laneway.clock import today
 from laneway.decision import Route
 from laneway.errors import LogError, UsageError
 from laneway.explain import ending
-from laneway.store import Reader, Signing, Story, Verification
+from laneway.policy_file import load
+from laneway.retention import over
+from laneway.retention import retain as retained
+from laneway.store import Log, Reader, Signing, Story, Verification
 from laneway.store.checkpoint import Against, Checkpoint, read_checkpoints
 from laneway.store.note import PrivateKey, keep_new_key, public_key
 
-__all__ = ["backup", "checkpoint", "key", "log", "row", "verify"]
+__all__ = ["backup", "checkpoint", "key", "log", "retain", "row", "verify"]
 
 
 @click.group(invoke_without_command=True)
@@ -89,6 +94,33 @@ _log_file = click.option("--log", "log_path", type=click.Path(path_type=Path), h
 def _named(ctx: click.Context, policy_path: Path | None, log_path: Path | None) -> Path:
     """The log that the subcommand or the group was given."""
     return default_log(policy_path, log_path) if policy_path else log_path or Path(ctx.obj)
+
+
+@log.command()
+@_beside
+@_log_file
+@click.option("--dry-run", is_flag=True, help="Only say what would be emptied.")
+@json_option
+@click.pass_context
+def retain(ctx: click.Context, policy_path: Path | None, log_path: Path | None, dry_run: bool, json_: bool) -> None:
+    """Empty what the log says of decisions whose class's time is over, by the policy's `retention`.
+
+    A server does this by itself once a day. The chain still holds: hashes stay, and what was emptied is on record.
+    """
+    path = _named(ctx, policy_path, log_path)
+    policy = load(policy_path or path.with_name("laneway.yaml"))
+    if dry_run:
+        with opened(path) as reader:
+            done = Counter(data_class for _, data_class in over(reader, policy, time.time_ns() // 1000))
+    else:
+        with closing(Log.open(path)) as writer:
+            done = retained(writer, policy)
+    if json_:
+        as_json({"decisions": done.total(), "classes": dict(done), "dry_run": dry_run})
+        return
+    verb = "would be emptied" if dry_run else "emptied"
+    each = ", ".join(f"{count:,} {data_class}" for data_class, count in sorted(done.items()))
+    out.print(f"{done.total():,} decisions {verb}{f': {each}' if each else ''}.", soft_wrap=True)
 
 
 @log.command()

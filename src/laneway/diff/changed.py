@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 
 from laneway.condition import ALWAYS
-from laneway.policy import Must, Policy, Shadow, Waiver
+from laneway.policy import Capture, Must, Policy, Shadow, Waiver
 
 __all__ = ["Difference", "changed"]
 
@@ -57,6 +57,8 @@ def _said(policy: Policy) -> Iterator[tuple[str, object]]:
     yield from ((f"gate.waiver of {_waiver(waiver)}", "stated") for waiver in policy.gate.waivers)
     yield from ((f"deadlines.{latency}", deadline) for latency, deadline in policy.deadlines.items())
     yield from ((f"shadow {_shadow(rule)}", "stated") for rule in policy.shadows)
+    yield from ((f"capture {_capture(rule)}", "stated") for rule in policy.captures)
+    yield from ((f"retention.{name}", f"{policy.kept_days(name)} days") for name in policy.classes)
     yield from ((f"must {_must(must)}", "stated") for must in policy.must)
     yield "approved", policy.approval
     yield "networks", policy.networks
@@ -72,6 +74,10 @@ def _shadow(rule: Shadow) -> str:
     told = f", judged by {_told(rule.judge)}" if rule.judge else ""
     budget = "" if rule.budget is None else f", at most {_told(rule.budget)} a day"
     return f"of {_told(rule.share)} by {_told(rule.lanes)} until {rule.until}{when}{told}{budget}"
+
+
+def _capture(rule: Capture) -> str:
+    return f"where {_told(rule.when)} for {rule.days} days"
 
 
 def _must(must: Must) -> str:

@@ -12,9 +12,9 @@ import laneway
 from laneway.evidence.owed import Owed
 from laneway.people.document import Cell, Document, Row, Section, Tone, sections_json, table
 from laneway.people.matrix import Matrix, Use
-from laneway.people.plain import Plain, approval, days, listed, seconds
+from laneway.people.plain import Plain, approval, captured, count, days, days_to, hedge, listed, seconds
 from laneway.people.whereabouts import DISTANCES, Whereabouts
-from laneway.policy import Policy, Rule
+from laneway.policy import KEPT_DAYS, Policy, Rule
 from laneway.proof.finding import Finding, Subject
 from laneway.proof.lint import SOON
 from laneway.proof.oracle import NotProved, choose, large
@@ -90,6 +90,7 @@ class _Writer:
         yield self.deadlines()
         yield self.reviews()
         yield from self.shadow()
+        yield self.kept()
         yield self.must()
         yield self.identity()
 
@@ -100,7 +101,7 @@ class _Writer:
             return Cell("proved", "good", self._over())
         if self.report.unproved:
             return Cell("not proved", "bad", self.report.unproved)
-        return Cell("not proved", "bad", f"{_count(len(self.report.errors), 'error')} below")
+        return Cell("not proved", "bad", f"{count(len(self.report.errors), 'error')} below")
 
     def _over(self) -> str:
         kinds = large(self.report.requests)
@@ -116,7 +117,7 @@ class _Writer:
             self.policy.meaning: Cell("every sentence and rule is as it was approved", "good"),
         }
         seal = told.get(approval.hash, Cell("sentences or rules have changed since the approval", "bad"))
-        late = Cell(f"{due}", "warn" if due < self.today else "", _days_to(due, self.today))
+        late = Cell(f"{due}", "warn" if due < self.today else "", days_to(due, self.today))
         return Section("approval", "Approval", (), table(
             ("approved by", "on", "to be read again by", "since then"),
             [(approval.by, str(approval.on), late, seal)],
@@ -286,7 +287,7 @@ class _Writer:
             works = "" if waiver.workloads is None else f" for {listed(sorted(waiver.workloads))}"
             does = f"Waives the evidence of {listed(sorted(waiver.lanes))}{works}."
             soon: Tone = "warn" if (waiver.until - self.today).days <= SOON else ""
-            until = Cell(f"{waiver.until}", soon, _days_to(waiver.until, self.today))
+            until = Cell(f"{waiver.until}", soon, days_to(waiver.until, self.today))
             rows.append((*self._rule(waiver, does), waiver.by, until))
         bar = "No bar for evidence is set."
         if gate.bar is not None:
@@ -300,7 +301,7 @@ class _Writer:
         for one in self.shown:
             work = f"{one.workload}, in {one.language}" if one.language else one.workload
             serves = {"evidence-met": Cell("on evidence", "good"), "waived": Cell("on a waiver", "warn")}
-            until = Cell("") if one.until is None else Cell(f"{one.until}", "", _days_to(one.until, self.today))
+            until = Cell("") if one.until is None else Cell(f"{one.until}", "", days_to(one.until, self.today))
             rows.append((work, one.lane, serves.get(one.code, Cell("no", "shut")), one.told, until))
         if rows:
             yield Section("shown", "What the lanes have shown", ("As of this day, by the ledger and the log.",),
@@ -308,7 +309,7 @@ class _Writer:
 
     def deadlines(self) -> Section:
         rows = [
-            (latency, seconds(deadline.first_byte), seconds(deadline.total), _hedge(deadline.hedge))
+            (latency, seconds(deadline.first_byte), seconds(deadline.total), hedge(deadline.hedge))
             for latency, deadline in self.policy.deadlines.items()
         ]
         lead = self.plain.hedges(self.policy.deadlines) if rows else ("None is set.",)
@@ -329,6 +330,17 @@ class _Writer:
         """Who answers unseen; nothing where nobody does."""
         if rows := [self._rule(rule, self.plain.shadow(rule)) for rule in self.policy.shadows]:
             yield Section("shadow", "Who answers unseen, to be compared", (_UNSEEN,), table(_RULE, rows))
+
+    def kept(self) -> Section:
+        """What is kept of requests, and how long: their decisions, and of some their words."""
+        rows = [self._rule(rule, f"{self.plain.where(rule.when)}: {captured(rule)}.") for rule in self.policy.captures]
+        for rule in self.policy.retentions:
+            data = listed(c for c in self.policy.classes if c in rule.classes)
+            rows.append(self._rule(rule, f"decisions about {data} data are kept for {days(rule.days)}."))
+        words = () if self.policy.captures else ("No rule keeps what requests say or are answered.",)
+        lead = (f"Decisions, which hold none of the words, are kept for {days(KEPT_DAYS)} where no rule says longer; "
+                "then what the log says of them is erased.", *words)  # fmt: skip
+        return Section("kept", "What is kept, and how long", lead, table(_RULE, rows))
 
     def must(self) -> Section:
         rows = [(*self._rule(rule, self.plain.never(rule)), self._held(rule)) for rule in self.policy.must]
@@ -374,10 +386,6 @@ _TONES: dict[str, Tone] = {
 }  # fmt: skip
 
 
-def _hedge(after: float | None) -> str:
-    return "never" if after is None else seconds(after)
-
-
 def _use(use: Use) -> Cell:
     details = ["limited for some"] * use.limited + ["some after approval"] * use.approval
     return Cell(use.way, _TONES[use.way], ", ".join(details))
@@ -385,12 +393,3 @@ def _use(use: Use) -> Cell:
 
 def _place(finding: Finding) -> str:
     return f"{finding.about}, line {finding.line}" if finding.line else finding.about
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _days_to(day: datetime.date, today: datetime.date) -> str:
-    left = (day - today).days
-    return f"in {days(left)}" if left > 0 else "today" if left == 0 else f"{days(-left)} ago"

@@ -5,11 +5,13 @@ A reader compares the two. Pure; knows nothing of requests or of how the words a
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 from laneway.condition import All, Always, Any, Condition, Not, Test
 from laneway.lane import Lane, Zone, exact
 from laneway.policy import (
+    Capture,
     Deadline,
     Detect,
     Gate,
@@ -24,7 +26,9 @@ from laneway.policy import (
 )
 from laneway.regions import DEVICE, SETS
 
-__all__ = ["Plain", "answers", "approval", "days", "listed", "places", "seconds"]
+__all__ = [
+    "Plain", "answers", "approval", "captured", "count", "days", "days_to", "hedge", "listed", "places", "seconds",
+]  # fmt: skip
 
 _CHECKS = {
     "empty": "is empty",
@@ -102,6 +106,27 @@ def approval(review: Review) -> str:
         f"the answer is kept back until {who}, and never released after {seconds(review.within)}{wait}{needs}; "
         "where nobody is named who could, no lane is called"
     )
+
+
+def captured(rule: Capture) -> str:
+    """What a rule of `capture` keeps."""
+    return f"what they ask and are answered is kept, encrypted, on this machine for {days(rule.days)}"
+
+
+def hedge(after: float | None) -> str:
+    """After how many seconds a second lane is asked."""
+    return "never" if after is None else seconds(after)
+
+
+def count(number: int, what: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def days_to(day: datetime.date, today: datetime.date) -> str:
+    """How far off a day is."""
+    left = (day - today).days
+    return f"in {days(left)}" if left > 0 else "today" if left == 0 else f"{days(-left)} ago"
 
 
 def answers(output: Output) -> str:

@@ -63,20 +63,25 @@ class Desk:
         try:
             if self.people is None or not self.people.can_review():
                 return False
-            if self.content is None:  # the first reviewer was named since the start
-                self.content = Content.open(self.log.path)
+            self.place()
         except (ReviewersError, ContentError, UsageError) as error:
             _log.error("%s", error)
             return False
         return True
+
+    def place(self) -> Content:
+        """Where words are kept, opened when the first are. Raises ContentError, and UsageError without the extra."""
+        if self.content is None:
+            self.content = Content.open(self.log.path)
+        return self.content
 
     def recall(self) -> None:
         """Find what waits in the log, and erase the words of what does not. Blocks.
 
         Raises ReviewersError, ContentError, LogError, and UsageError without the `review` extra.
         """
-        if self.people is not None and self.people.can_review() and self.content is None:
-            self.content = Content.open(self.log.path)
+        if self.people is not None and self.people.can_review():
+            self.place()
         if self.content is None:
             return
         opened: dict[str, list[Resolution]] = {}

@@ -23,7 +23,7 @@ from laneway.feedback import put
 from laneway.gateway import Gateway
 from laneway.refusal import HALTED, Stopped
 from laneway.review.item import Waiting
-from laneway.server import reviews, words
+from laneway.server import erasures, reviews, words
 from laneway.server.http import MAX_BODY, Exchange, Gone, TooLong
 from laneway.server.pulls import pulled
 from laneway.server.status import closed, lanes, metrics
@@ -45,6 +45,7 @@ _CHAT = "/v1/chat/completions"
 _FEEDBACK = "/v1/feedback"
 _REVIEWS = "/v1/reviews/"
 _LEVERS = "/v1/levers"
+_ERASURES = "/v1/erasures"
 _GET = ("/v1/models", "/health", "/ready", "/lanes", "/metrics")
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"} | dict.fromkeys(
     (400, 404, 405, 408, 409, 410, 413, 415), "invalid_request_error"
@@ -140,6 +141,9 @@ class Api:
         elif path == _LEVERS and method == b"POST":
             body = await _posted(exchange, headers, query, words.MAX_BODY)
             exchange.whole(200, _JSON, msgspec.json.encode(await pulled(self.gateway, body, headers)))
+        elif path == _ERASURES and method == b"POST":
+            body = await _posted(exchange, headers, query, words.MAX_BODY)
+            exchange.whole(200, _JSON, msgspec.json.encode(await erasures.erased(self.gateway, body)))
         elif path == "/metrics" and method == b"GET":
             exchange.whole(200, {"content-type": "text/plain; version=0.0.4"}, self._metrics().encode())
         elif path.startswith(_REVIEWS) and method == b"GET" and query:
@@ -149,10 +153,10 @@ class Api:
         elif path in _GET and method == b"GET":
             status, body = getattr(self, f"_{path.rsplit('/', 1)[1]}")()
             exchange.whole(status, _JSON, msgspec.json.encode(body))
-        elif path in (_CHAT, _FEEDBACK, _LEVERS, *_GET):
+        elif path in (_CHAT, _FEEDBACK, _LEVERS, _ERASURES, *_GET):
             raise RequestError(405, "method_not_allowed", f"{path} does not take this method")
         else:
-            known = f"{_CHAT}, {_FEEDBACK}, {_LEVERS}, {_REVIEWS}ID, {', '.join(_GET[:-1])} and {_GET[-1]}"
+            known = f"{_CHAT}, {_FEEDBACK}, {_LEVERS}, {_ERASURES}, {_REVIEWS}ID, {', '.join(_GET[:-1])} and {_GET[-1]}"
             raise RequestError(404, "unknown_path", f"no such path; this server has {known}")
 
     async def _review(self, exchange: Exchange, id: str, query: str) -> None:

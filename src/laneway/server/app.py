@@ -27,6 +27,7 @@ from laneway.server.api import MOST_REQUESTS, Api
 from laneway.server.console.frame import Console
 from laneway.server.console.site import Site
 from laneway.server.http import Answer, Connection
+from laneway.server.keeping import keep
 from laneway.server.notify import Notifier
 from laneway.store import Log, Signing
 
@@ -85,8 +86,7 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
     signing = options.signing
     log = await asyncio.to_thread(Log.open, log_path)
     provider: HttpProvider | None = None
-    watching: asyncio.Task[None] | None = None
-    reviewing: asyncio.Task[None] | None = None
+    beside: list[asyncio.Task[None]] = []
     desk: Desk | None = None
     site: Site | None = None
     try:
@@ -101,8 +101,10 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
         await asyncio.to_thread(gateway.shadows.recall)
         if options.webhook is not None:
             desk.told = Notifier(options.webhook)
-        reviewing = asyncio.create_task(desk.run())
-        watching = asyncio.create_task(watch(Path(policy.file), gateway, provider, os.environ))
+        if policy.captures:  # so that a place which cannot be had is said at the start
+            await asyncio.to_thread(desk.place)
+        following = watch(Path(policy.file), gateway, provider, os.environ)
+        beside = [asyncio.create_task(each) for each in (desk.run(), keep(gateway), following)]
         with ExitStack() as listening:
             listener = listening.enter_context(listen(options.host, options.port))
             console, admin = None, None
@@ -116,10 +118,10 @@ async def _serve(policy: Policy, log_path: Path, options: Options, on_ready: _Re
             on_ready(gateway, listener.getsockname()[1], admin.getsockname()[1] if admin else None)
             await server.serve(listener, (console, admin) if console and admin else None)
             await gateway.shadows.ended(_LAST_WORDS)
+            await gateway.captures.ended()
     finally:
-        for task in (watching, reviewing):
-            if task is not None:
-                task.cancel()
+        for task in beside:
+            task.cancel()
         if site is not None:
             await site.close()
         if provider is not None:

@@ -32,7 +32,7 @@ ORDER BY seq;
 -- name: newest_first
 -- A page of first entries before :seq, one a decision, newest first.
 SELECT seq, decision FROM record AS first
-WHERE seq < :seq AND at >= :since AND kind IN ('intent', 'outcome') AND NOT EXISTS (
+WHERE seq < :seq AND at >= :since AND kind IN ('intent', 'outcome') AND length(body) > 0 AND NOT EXISTS (
     SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
 )
 ORDER BY seq DESC LIMIT :page;
@@ -40,7 +40,7 @@ ORDER BY seq DESC LIMIT :page;
 -- name: oldest_first
 -- A page of first entries after :seq, one a decision, oldest first.
 SELECT seq, decision FROM record AS first
-WHERE seq > :seq AND at >= :since AND kind IN ('intent', 'outcome') AND NOT EXISTS (
+WHERE seq > :seq AND at >= :since AND kind IN ('intent', 'outcome') AND length(body) > 0 AND NOT EXISTS (
     SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
 )
 ORDER BY seq LIMIT :page;
@@ -48,7 +48,7 @@ ORDER BY seq LIMIT :page;
 -- name: entries
 -- A page of entries after :seq as they are stored; texts as bytes, because a damaged one may not be UTF-8.
 SELECT seq, at, CAST(decision AS BLOB), CAST(kind AS BLOB), body FROM record NOT INDEXED
-WHERE seq > :seq AND at >= :since ORDER BY seq LIMIT :page;
+WHERE seq > :seq AND at >= :since AND length(body) > 0 ORDER BY seq LIMIT :page;
 
 -- name: story
 SELECT seq, at, body FROM record WHERE decision = :decision ORDER BY seq;
@@ -59,7 +59,7 @@ SELECT ended.seq, ended.body, (
     SELECT body FROM record WHERE decision = ended.decision AND kind = 'intent' ORDER BY seq LIMIT 1
 )
 FROM record AS ended NOT INDEXED
-WHERE ended.seq > :seq AND ended.at >= :since AND ended.kind = 'outcome'
+WHERE ended.seq > :seq AND ended.at >= :since AND ended.kind = 'outcome' AND length(ended.body) > 0
 ORDER BY ended.seq LIMIT :page;
 
 -- name: feedback
@@ -70,7 +70,7 @@ SELECT said.seq, said.at, said.body, ended.body, (
 )
 FROM record AS said CROSS JOIN record AS ended ON ended.decision = said.decision AND ended.kind = 'outcome'
 WHERE said.kind NOT IN ('intent', 'outcome') AND said.kind = 'feedback'
-    AND said.seq > :seq AND said.at >= :since AND ended.at >= :since
+    AND said.seq > :seq AND said.at >= :since AND ended.at >= :since AND length(said.body) > 0
 ORDER BY said.seq LIMIT :page;
 
 -- name: shuts
@@ -85,13 +85,14 @@ SELECT made.seq, made.at, made.body, (
 )
 FROM record AS made
 WHERE made.kind NOT IN ('intent', 'outcome') AND made.kind = 'compared'
-    AND made.seq > :seq AND made.at >= :since
+    AND made.seq > :seq AND made.at >= :since AND length(made.body) > 0
 ORDER BY made.seq LIMIT :page;
 
 -- name: desk
 -- A page of what was put before people and what they made of it, after :seq.
 SELECT seq, at, body FROM record
 WHERE kind NOT IN ('intent', 'outcome') AND kind IN ('review', 'resolution') AND seq > :seq AND at >= :since
+    AND length(body) > 0
 ORDER BY seq LIMIT :page;
 
 -- name: levers
@@ -99,6 +100,31 @@ ORDER BY seq LIMIT :page;
 SELECT seq, at, body FROM record
 WHERE kind NOT IN ('intent', 'outcome') AND kind = 'lever' AND seq > :seq AND at >= :since
 ORDER BY seq LIMIT :page;
+
+-- name: erased
+-- A page of what was erased, after :seq.
+SELECT seq, at, body FROM record
+WHERE kind NOT IN ('intent', 'outcome') AND kind = 'erased' AND seq > :seq AND at >= :since
+ORDER BY seq LIMIT :page;
+
+-- name: over
+-- A page of decisions after :seq that began before :before, ended and are not emptied, each with its first entry and when
+-- its last one was written.
+SELECT seq, decision, body, (SELECT max(at) FROM record WHERE decision = first.decision) FROM record AS first
+WHERE seq > :seq AND at < :before AND kind IN ('intent', 'outcome') AND length(body) > 0 AND NOT EXISTS (
+    SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
+) AND EXISTS (SELECT 1 FROM record WHERE decision = first.decision AND kind = 'outcome')
+ORDER BY seq LIMIT :page;
+
+-- name: left_of
+-- What is left of a decision's records that are emptied, each with the hash of the record before; the first record's is
+-- where the chain begins.
+SELECT seq, at, CAST(decision AS BLOB), CAST(kind AS BLOB), hash, (SELECT hash FROM record WHERE seq = mine.seq - 1)
+FROM record AS mine
+WHERE decision = :decision AND kind NOT IN ('shut', 'lever', 'erased') ORDER BY seq;
+
+-- name: empty
+UPDATE record SET body = x'' WHERE decision = :decision AND kind NOT IN ('shut', 'lever', 'erased');
 
 -- name: starting_with
 -- Two are enough to know whether a prefix is unique; the exact id would come first.

@@ -23,11 +23,9 @@ from laneway.record import (
     HELD,
     Compared,
     Entry,
+    Erased,
     Feedback,
-    Intent,
     Lever,
-    Opening,
-    Outcome,
     Resolution,
     Review,
     Shut,
@@ -35,7 +33,8 @@ from laneway.record import (
 )
 from laneway.store.chain import SQL, VERSION, genesis, link, newer
 from laneway.store.checkpoint import Against
-from laneway.store.story import Logged, Seen, Story, Verification
+from laneway.store.cleared import Cleared
+from laneway.store.story import Logged, Seen, Story, Verification, story_of
 
 __all__ = ["BROKEN", "Reader"]
 
@@ -54,6 +53,7 @@ _shut = msgspec.json.Decoder(Shut)
 _compared = msgspec.json.Decoder(Compared)
 _desk = msgspec.json.Decoder[Review | Resolution](Review | Resolution)
 _lever = msgspec.json.Decoder(Lever)
+_erased = msgspec.json.Decoder(Erased)
 
 
 class _Asked(msgspec.Struct):
@@ -182,6 +182,12 @@ class Reader:
             for _, at, body in self._pages("desk", since):
                 yield Logged(_time(at), _desk.decode(body))
 
+    def erased(self, since: datetime.datetime | None = None) -> Iterator[Logged[Erased]]:
+        """What was erased since, as it was; found by an index."""
+        with self._reading():
+            for _, at, body in self._pages("erased", since):
+                yield Logged(_time(at), _erased.decode(body))
+
     def levers(self, since: datetime.datetime | None = None) -> Iterator[Logged[Lever]]:
         """What operators did since, as it came; found by an index."""
         with self._reading():
@@ -293,38 +299,21 @@ class Reader:
             seq = page[-1][0]
 
     def _story(self, id: str) -> Story:
-        opening: Opening | None = None
-        intents: list[Logged[Intent]] = []
-        outcome: Logged[Outcome] | None = None
-        words: list[Logged[Feedback]] = []
-        shut: list[Shut] = []
-        unseen: list[Logged[Intent]] = []
-        compared: list[Logged[Compared]] = []
-        review: Logged[Review] | None = None
-        resolutions: list[Logged[Resolution]] = []
         with self._reading():
-            for _, micros, body in self._db.execute(SQL["story"], {"decision": id}):
-                entry, at = _entry.decode(body), _time(micros)
-                if isinstance(entry, Intent | Outcome):
-                    opening = opening or entry.opening
-                if isinstance(entry, Intent):
-                    (intents if entry.trial is None else unseen).append(Logged(at, entry))
-                elif isinstance(entry, Outcome):
-                    outcome = Logged(at, entry)
-                elif isinstance(entry, Feedback):
-                    words.append(Logged(at, entry))
-                elif isinstance(entry, Shut):
-                    shut.append(entry)
-                elif isinstance(entry, Compared):
-                    compared.append(Logged(at, entry))
-                elif isinstance(entry, Review):
-                    review = Logged(at, entry)
-                elif isinstance(entry, Resolution):
-                    resolutions.append(Logged(at, entry))
-        if opening is None:
+            rows = self._db.execute(SQL["story"], {"decision": id}).fetchall()
+            found = story_of(id, ((_time(micros), _entry.decode(body)) for _, micros, body in rows if body))
+        if found is None:
+            if any(not body for *_, body in rows):
+                when = self._emptied(rows[0][0])
+                raise LogError(f"what the log said of decision {id} was emptied{when}, as its time was over; its "
+                               "hashes are still in the chain")  # fmt: skip
             raise LogError(f"the log {self.path} has no opening of decision {id}: run `laneway log verify`")
-        return Story(id, opening, tuple(intents), outcome, tuple(words), tuple(shut), tuple(unseen), tuple(compared),
-                     review, tuple(resolutions))  # fmt: skip
+        return found
+
+    def _emptied(self, seq: int) -> str:
+        """When the record was emptied, where the log says so."""
+        when = (at for at, entry in self.erased() for part in entry.records if part.first <= seq <= part.last)
+        return next((f" on {at:%Y-%m-%d}" for at in when), "")
 
     def _starting_with(self, prefix: str) -> list[str]:
         if not prefix or not prefix.isprintable():
@@ -345,7 +334,7 @@ class Reader:
         salt: tuple[bytes] | None = self._db.execute(SQL["salt"]).fetchone()
         if salt is None:
             raise _BrokenError("the log's salt is gone: no link can be checked")
-        expected, head = after, genesis(salt[0])
+        expected, head, cleared = after, genesis(salt[0]), Cleared(entry for _, entry in self.erased())
         if after:
             start: tuple[bytes] | None = self._db.execute(SQL["hash_of"], {"seq": after}).fetchone()
             if start is None:
@@ -358,9 +347,16 @@ class Reader:
                 raise _BrokenError(f"{_named(seq, decision)} holds a value of another type")
             if seq != expected:
                 raise _BrokenError(f"record {expected} is missing, before {_named(seq, decision)}")
-            head = link(head, seq, at, decision, kind, body)
-            if hash != head:
-                raise _BrokenError(f"{_named(seq, decision)} was changed: its hash does not follow")
+            wrong = None
+            if not body:
+                wrong = cleared.problem((seq, at, decision, kind, hash), head)
+            elif cleared.holds(seq):
+                wrong = "has a body, and a record says that it was emptied"
+            elif hash != link(head, seq, at, decision, kind, body):
+                wrong = "was changed: its hash does not follow"
+            if wrong is not None:
+                raise _BrokenError(f"{_named(seq, decision)} {wrong}")
+            head = hash
             yield seq, head
 
     def _check_policies(self) -> None:

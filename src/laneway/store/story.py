@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from laneway.record import (
     Compared,
+    Entry,
     Erased,
     Feedback,
     Intent,
@@ -19,7 +21,7 @@ from laneway.record import (
     Shut,
 )
 
-__all__ = ["Logged", "Seen", "Story", "Verification"]
+__all__ = ["Logged", "Seen", "Story", "Verification", "story_of"]
 
 E = TypeVar("E", bound=Intent | Outcome | Feedback | Shut | Compared | Review | Resolution | Lever | Erased)
 
@@ -71,3 +73,34 @@ class Verification:
     problem: str | None
     head: str
     covered: int = 0
+
+
+def story_of(id: str, entries: Iterable[tuple[datetime.datetime, Entry]]) -> Story | None:
+    """The story that entries tell, in their order; None where none of them says how the request began."""
+    opening: Opening | None = None
+    outcome: Logged[Outcome] | None = None
+    review: Logged[Review] | None = None
+    intents, unseen = list[Logged[Intent]](), list[Logged[Intent]]()
+    words, shut = list[Logged[Feedback]](), list[Shut]()
+    compared, resolutions = list[Logged[Compared]](), list[Logged[Resolution]]()
+    for at, entry in entries:
+        if isinstance(entry, Intent | Outcome):
+            opening = opening or entry.opening
+        if isinstance(entry, Intent):
+            (intents if entry.trial is None else unseen).append(Logged(at, entry))
+        elif isinstance(entry, Outcome):
+            outcome = Logged(at, entry)
+        elif isinstance(entry, Feedback):
+            words.append(Logged(at, entry))
+        elif isinstance(entry, Shut):
+            shut.append(entry)
+        elif isinstance(entry, Compared):
+            compared.append(Logged(at, entry))
+        elif isinstance(entry, Review):
+            review = Logged(at, entry)
+        elif isinstance(entry, Resolution):
+            resolutions.append(Logged(at, entry))
+    if opening is None:
+        return None
+    return Story(id, opening, tuple(intents), outcome, tuple(words), tuple(shut), tuple(unseen), tuple(compared),
+                 review, tuple(resolutions))  # fmt: skip

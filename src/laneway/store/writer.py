@@ -23,9 +23,10 @@ from typing import NamedTuple
 import msgspec
 
 from laneway.errors import LogError, LogInUse
-from laneway.record import Compared, Entry, Outcome, Trial
+from laneway.record import Compared, Entry, Erased, Outcome, Trial
 from laneway.settling import alone, settle
 from laneway.store.chain import SCHEMA, SQL, VERSION, Line, genesis, line, link, newer
+from laneway.store.cleared import Left, stretches
 
 __all__ = ["Log"]
 
@@ -163,6 +164,28 @@ class Log:
             raise LogError(f"policy {hash} is not the SHA-256 of the text to be archived under it")
         with self._transaction() as db:
             db.execute(SQL["archive"], {"hash": hash, "text": text})
+
+    def empty(self, ids: Iterable[str], entry: Erased) -> Erased:
+        """Empty all records of these decisions, and write `entry` with the stretches that they are. Blocks.
+
+        All of it is on disk when this returns, or nothing was done and it raises LogError.
+        """
+        with self._transaction() as db:
+            db.execute("PRAGMA secure_delete = ON").fetchall()
+            rows: list[tuple[Left, bytes]] = []
+            for id in ids:
+                rows += [((*left,), before or genesis(self._salt))
+                         for *left, before in db.execute(SQL["left_of"], {"decision": id})]  # fmt: skip
+                db.execute(SQL["empty"], {"decision": id})
+            made = msgspec.structs.replace(entry, records=stretches(sorted(rows)))
+            tip: tuple[int, bytes] = db.execute(SQL["tip"]).fetchone()
+            db.executemany(SQL["append"], _linked([self._line(made)], *tip))
+        return made
+
+    def scrub(self) -> None:
+        """Have the write-ahead log forget what was emptied, unless somebody reads it; the next time it is."""
+        with self._turn, suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def commitment(self, data: bytes) -> str:
         """A hash of `data` keyed with this log's salt: equal only for equal data within this log."""

@@ -36,6 +36,7 @@ _LABELS = (
     "region",
     "language",
     "user",
+    "subject",
     "fact-<name>",
 )
 _FACT = "fact-"
