@@ -30,7 +30,7 @@ _OUTAGES: dict[Fault, tuple[float, float]] = {
 }  # fmt: skip
 """The share of the week's requests that each lasts, and how likely a call in it fails."""
 _LEAST = 12  # requests, in a week of few
-_SPORADIC: tuple[Fault, ...] = ("503", "reset-before", "garbage", "400", "truncated")
+_SPORADIC: tuple[Fault, ...] = ("503", "reset-before", "garbage", "400", "bad-chunk")
 _QUIET = 40  # So many requests behind an outage nothing sporadic comes, so that it is known what a pause is due to.
 _WEAK = {"home": 0.06, "shared": 0.03, "premium": 0.01}
 _NUMBER = re.compile(r"week-(\d+):")
@@ -129,7 +129,7 @@ class TrackedLane(ScriptedLane):
         if chance.random() >= 0.004:
             return None
         fault = chance.choice(_SPORADIC)
-        return "garbage" if fault == "truncated" and not seen.body.get("stream") else fault
+        return "garbage" if fault == "bad-chunk" and not seen.body.get("stream") else fault
 
     def _work(self, chance: random.Random, number: int, seen: Seen) -> tuple[Scripted, Fault | None, str]:
         """An answer, good or weak, and what it is called."""

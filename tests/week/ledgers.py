@@ -31,9 +31,9 @@ Key = tuple[str, str, str, str]
 """Workload, rule, lane or hop, cause."""
 
 _CODES = {"503": "server-error", "429": "rate-limited", "reset-before": "disconnected", "hang": "late",
-          "garbage": "garbage", "truncated": "truncated", "400": "invalid"}  # fmt: skip
+          "garbage": "garbage", "bad-chunk": "broken", "400": "invalid"}  # fmt: skip
 """What the gateway calls what a lane did, as docs/reasons.md has it."""
-_MAY_HAVE_WORKED = ("reset-before", "hang", "garbage", "truncated")
+_MAY_HAVE_WORKED = ("reset-before", "hang", "garbage", "bad-chunk")
 _WEAK = ("empty", "cut-off", "invalid-json", "tool-call")
 _JUDGED = ("pass", "fail", "unclear")
 _BYTES_A_TOKEN, _OUTPUT = 3, 1024
@@ -181,7 +181,7 @@ class _Request:
                     return call
                 cause = _CODES[said]
                 call = self._next("answer", lane) if lane == self.kind.lanes[-1] else None  # asked once more
-            if said == "400" or self._gone(said) or (said == "truncated" and self._live(lane)):
+            if said == "400" or self._gone(said) or (said == "bad-chunk" and self._live(lane)):
                 break
         self._unanswered(said)
         return None
@@ -202,7 +202,7 @@ class _Request:
         if call is None:
             return weak, failed
         self.found.escalated[self.kind.workload, self.kind.rule, f"{weak.lane} -> {mend}", ", ".join(failed)] += 1
-        if self._gone(call.said) or (call.said == "truncated" and self._live(mend)):
+        if self._gone(call.said) or (call.said == "bad-chunk" and self._live(mend)):
             self._unanswered(call.said)
             return None
         if call.said in _CODES:
@@ -250,7 +250,7 @@ class _Request:
         call = self.left.pop(0)
         self.times[lane] += 1
         self.cost += self._cost(call)
-        if call.said in ("answered", "truncated", *_JUDGED, *_WEAK) and call.model != LANES[lane]:
+        if call.said in ("answered", "bad-chunk", *_JUDGED, *_WEAK) and call.model != LANES[lane]:
             told = f"as {call.model}, not {LANES[lane]}"
             self.found.other_models[self.kind.workload, f"lanes.{lane}", lane, told] += 1
         return call
