@@ -182,6 +182,14 @@ def test_a_fallback_names_its_rule_and_cause() -> None:
     assert tables(review(fallen_back("a"))) == {"fallbacks": [row]}
 
 
+def test_a_fallback_from_a_lane_that_was_passed_over_counts() -> None:
+    """The only call may be a fallback's: the lane before it was left alone."""
+    calls = [intent("a", 1, "premium", "fallback", "breaker-open")]
+    made = [attempt("home", result="breaker-open", skipped=True), attempt("premium", "fallback", verdict=PASS)]
+    row = ("(none)", "fallbacks[1]", "home -> premium", "breaker-open", 1, "a")
+    assert tables(review(story("a", calls, made))) == {"fallbacks": [row]}
+
+
 def test_a_hedge_is_neither_a_fallback_nor_what_escalated() -> None:
     """A weak answer escalates from the lane that gave it, be that the hedged lane or its hedge."""
     calls = [intent("a", 1, "home", "first"), intent("a", 2, "rack", "hedge"), intent("a", 3, "premium", "escalation")]

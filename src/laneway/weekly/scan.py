@@ -175,7 +175,9 @@ class Scan:
         found = tally.ended.get(key)
         if found is None:
             found = tally.ended[key] = Sum()
-        cost, answer, plain = end.cost or 0.0, None, len(begun.hops) < 2 and end.code != "guard_stopped"
+        cost, answer = end.cost or 0.0, None
+        # The first lane may not have been called: then the only hop is a fallback.
+        plain = all(why == "first" for why, _, _ in begun.hops) and end.code != "guard_stopped"
         found.times += 1
         found.cost += cost
         for attempt in end.attempts:
