@@ -102,11 +102,17 @@ def row(listed: Listed) -> dict[str, object]:
     return {
         "id": story.id, "problem": listed.problem, "story": True, "when": at(when), "iso": when.isoformat(),
         "workload": story.opening.signals.workload, "class": story.opening.signals.sensitivity,
-        "lane": story.outcome.entry.lane if story.outcome else None, "called": called(story), "rule": reason.rule,
+        "lane": story.outcome.entry.lane if story.outcome else None, "called": _hops(story), "rule": reason.rule,
         "says": reason.says or reason.effect, "after": after,
         "rejected": [(each.lane, each.effect) for each in story.opening.decision.rejected],
         "ended": told, "tone": tone, "stage": people, "stage_tone": wait,
     }  # fmt: skip
+
+
+def _hops(story: Story) -> str:
+    """The lanes that were called, where it was more than the one that answered."""
+    lanes = called(story)
+    return lanes if ">" in lanes else ""
 
 
 def _beside(page: Page, id: str) -> str | None:
