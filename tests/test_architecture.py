@@ -83,7 +83,7 @@ LAYERS = """
     weekly weekly.value weekly.tally weekly.frame weekly.links weekly.part weekly.scan weekly.scanned
     weekly.money weekly.review weekly.lanes weekly.advice weekly.stale
     weekly.telling weekly.markdown weekly.charts weekly.page
-    evidence.recalled receipt receipt_page
+    evidence.recalled receipt receipt_page export
     feedback shadowed webhook retention erasure
     levers weekly.deliver
     breaker slots traffic
@@ -108,7 +108,7 @@ LAYERS = """
     cli.init cli.lanes cli.lever cli.reject cli.replaying cli.replay
     cli.certificate cli.test
     cli.check cli.policy cli.diff
-    cli.erase cli.reviewers cli.reviews
+    cli.erase cli.reviewers cli.reviews cli.export
     cli.explain cli.review cli.serve cli.shadow
     cli.why
     cli.log cli.demo
@@ -157,7 +157,7 @@ BROAD_EXCEPT = {
     "store.writer": "the worker boundary: its callers would wait for ever",
     "cli": "the command line's boundary",
 }
-OPTIONAL_EXTRAS = {"jinja2", "markupsafe", "z3", "xllamacpp", "cryptography", "numpy", "scipy", "regex"}
+OPTIONAL_EXTRAS = {"jinja2", "markupsafe", "z3", "xllamacpp", "cryptography", "numpy", "scipy", "regex", "pyarrow"}
 MOST_LINES = 400
 MOST_FUNCTION = 60
 LONG_FUNCTION = 40

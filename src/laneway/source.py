@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from laneway.errors import PolicyError, Problem, UsageError
 from laneway.yaml_nodes import MAX_BYTES
 
-__all__ = ["read_source", "replace_file", "write_source"]
+__all__ = ["drafted", "read_source", "replace_file", "write_source"]
 
 
 def read_source(path: Path, remedy: str) -> str:
@@ -42,10 +45,17 @@ def replace_file(path: Path, data: bytes, mode: int) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
+    with drafted(path, mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def drafted(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """A file to write and to read again, which takes the place of `path` once the block has ended well."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(draft).chmod(mode)
