@@ -196,7 +196,8 @@ def test_a_rejected_answer_never_arrives(browser: Browser, tmp_path: Path) -> No
             window.go(f"/queue/{told['review']}")
             window.page.get_by_label("The whole answer").fill("My draft\n of it")
             window.press("Reject")
-            assert "comment" in window.alert()
+            assert "wants a comment" in window.alert()
+            expect(window.page.get_by_label("Comment")).to_have_attribute("aria-invalid", "true")
             assert window.page.get_by_label("The whole answer").input_value() == "My draft\n of it"
             window.page.get_by_label("Comment").fill("It forgets clause 11.")
             window.press("Reject")

@@ -161,11 +161,11 @@ class Listing(Reader):
             if time.monotonic() > deadline:
                 return found, at
             after, before = (at, min(end, at + 1 + stretch)) if up else (max(end, at - stretch) - 1, at)
-            rows = []
+            rows, limit = [], min(_ROWS, most - len(found))
             if not sought.damaged or self.walk(after, before - after - 1)[1] is not None:
-                rows = self.ask(query, after=after, before=before, most=_ROWS, **needles)
+                rows = self.ask(query, after=after, before=before, most=limit, **needles)
             found += self._fitting(sought, rows)
-            at = rows[-1][0] if len(rows) == _ROWS else before - 1 if up else after + 1
+            at = rows[-1][0] if len(rows) == limit else before - 1 if up else after + 1
             stretch = min(2 * stretch, _LONGEST_STRETCH)
         return found, None
 

@@ -42,8 +42,10 @@ async def show(site: Site, asked: Asked) -> Reply:
                            choices=choices, done=done if done in _DONE.values() else "")  # fmt: skip
 
 
-async def one(site: Site, asked: Asked, id: str, wrong: str = "", status: int = 200) -> Reply:
-    """One item; where something was wrong, with that, and what was written."""
+async def one(
+    site: Site, asked: Asked, id: str, wrong: str = "", status: int = 200, field: str = ""
+) -> Reply:  # fmt: skip
+    """One item; where something was wrong, with that and in which field, and with what was written."""
     assert asked.person is not None
     assert asked.session is not None
     desk, reviewer = site.gateway.desk, asked.person.role == "review"
@@ -72,7 +74,7 @@ async def one(site: Site, asked: Asked, id: str, wrong: str = "", status: int = 
         values = _words(site, item, kept, answer, edits) | {"comments": comments}
     values["draft"] = {key: asked.form.get(key, "") for key in ("text", "extract", "comment", "lane", "to", "action")}
     return await site.page(
-        asked, "item.html", f"Review {id}", status=status, item=_row(site, asked, item), wrong=wrong,
+        asked, "item.html", f"Review {id}", status=status, item=_row(site, asked, item), wrong=wrong, field=field,
         history=[_step(each) for each in item.resolutions], story=site.pages.html(story), reviewer=reviewer,
         own=desk.own(item, asked.person), **values,
     )  # fmt: skip
@@ -100,7 +102,8 @@ async def act(site: Site, asked: Asked, id: str) -> Reply:
             written = [text for text in (form.get("text"), form.get("extract"), form.get("comment")) if text]
             return await site.page(asked, "late.html", "This was decided already", status=409, id=id,
                                    wrong=f"{error}. Nothing that you wrote was released.", written=written)  # fmt: skip
-        return await one(site, asked, id, f"{error}.", error.status)
+        field = {"text": "extract"}.get(error.param or "", "") if action == "reclassify" else ""
+        return await one(site, asked, id, f"Nothing was done: {error}.", error.status, field or error.param or "")
     except (LogError, ContentError) as error:
         return await one(site, asked, id, f"Nothing was done: {error}.", 503)
     asked.session.opened.pop(id, None)
