@@ -158,7 +158,7 @@ class Listing(Reader):
         at, found, stretch = start, list[Listed](), _FIRST_STRETCH
         query, needles = "first_up" if up else "first_down", sought.needles()
         while len(found) < most and (at < end - 1 if up else at > end):
-            if time.monotonic() > deadline:
+            if stretch > _FIRST_STRETCH and time.monotonic() > deadline:
                 return found, at
             after, before = (at, min(end, at + 1 + stretch)) if up else (max(end, at - stretch) - 1, at)
             rows, limit = [], min(_ROWS, most - len(found))
