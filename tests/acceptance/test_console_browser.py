@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -171,7 +172,8 @@ def test_an_approval_by_keyboard_alone(browser: Browser, tmp_path: Path) -> None
         window = Window(context, home, home.url)
         window.go(f"/queue/{told['review']}")
         page = window.page
-        page.keyboard.type(home.desk.tokens["Bo"])  # the box has the focus
+        expect(page.get_by_label("Reviewer token")).to_be_focused()
+        page.keyboard.type(home.desk.tokens["Bo"])
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/queue/{told['review']}")
         page.keyboard.press("Tab")
@@ -288,14 +290,16 @@ def test_two_reviewers_at_once(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_who_is_removed_is_out_at_the_next_page(browser: Browser, tmp_path: Path) -> None:
-    """A form that was open changes nothing any more."""
+    """A form that was open changes nothing any more, and what was written into it is still there."""
     with house(tmp_path) as home:
         told = home.held()
         with signed_in(browser, home) as window:
             window.go(f"/queue/{told['review']}")
+            window.page.get_by_label("The whole answer").fill("Long words. " * 1000)
             assert home.site.people.remove("Anna")
-            window.press("Approve")
+            window.press("Save the edit and release it")
             assert "not signed in" in window.page.get_by_role("heading", level=1).inner_text()
+            assert "Long words. Long words." in window.page.locator("main").inner_text()
         assert list(home.desk.bench.gateway.desk.items) == [told["review"]]
 
 
@@ -372,12 +376,15 @@ def test_nothing_that_a_client_or_a_model_wrote_ever_runs_or_loads(browser: Brow
     """More than 60 hostile texts as prompt, answer, edit, comment, model and reason: none runs, none loads, all show."""
     assert len(PAYLOADS) >= 60
     texts = [payload.replace("{h}", _HOST) for payload in PAYLOADS]
-    with house(tmp_path) as home:
+    says = json.dumps(texts[1])
+    rule = f"  - {{says: {says}, when: {{workload: two}}, release: after-approval}}"
+    with house(tmp_path, more_work="\n  two: {sensitivity: internal}", tail=rule) as home:
         home.desk.bench.premium.model = home.desk.bench.home.model = texts[0]
         with signed_in(browser, home) as window, signed_in(browser, home, "Cleo") as auditor:
             for first in range(0, len(texts), 22):
                 text = "\n".join(texts[first : first + 22])
-                told = home.held(text, text, laneway_team=texts[first][:90] if texts[first].isprintable() else "x")
+                team = texts[first][:90] if texts[first].isprintable() else "x"
+                told = home.held(text, text, laneway_team=team, laneway_workload="two")
                 for path in ("/queue", f"/queue/{told['review']}", f"/decisions/{told['review']}"):
                     window.go(path)
                     _inert(window)

@@ -38,7 +38,7 @@ HEADERS = {
 
 _TEXT = {"content-type": "text/plain; charset=utf-8"}
 _FORM = "application/x-www-form-urlencoded"
-_MOST_FIELDS, _MOST_BYTES, _MOST_SIGNED_OUT = 40, 4 * 1024 * 1024, 4096
+_MOST_FIELDS, _MOST_BYTES, _MOST_TOKEN = 40, 4 * 1024 * 1024, 4096
 _MOST = 32
 _SIGN_IN = "/sign-in"
 _ONCE = ("origin", "sec-fetch-site", "cookie", "content-length", "transfer-encoding")
@@ -148,12 +148,12 @@ class Console:
             return await self._made(exchange, headers, asked)
         except Denied as error:
             return await self.site.page(asked, "denied.html", error.title, status=error.status, message=f"{error}",
-                                        link=error.link)  # fmt: skip
+                                        link=error.link, written=error.written)  # fmt: skip
         except RequestError:
             raise
         except LanewayError as error:  # the log or the reviewers' file cannot be used
             return await self.site.page(asked, "denied.html", "This cannot be shown now", status=503,
-                                        message=f"{error}", link=None)  # fmt: skip
+                                        message=f"{error}", link=None, written=())  # fmt: skip
 
     def _known(self, asked: Asked) -> Asked:
         known = self.site.sessions.of(asked.cookie) if asked.cookie else None
@@ -172,7 +172,9 @@ class Console:
             )
         if method == "POST":
             _from_here(headers)
-            asked = replace(asked, form=await _posted(exchange, headers, signed_in=asked.session is not None))
+            asked = replace(
+                asked, form=await _posted(exchange, headers, _MOST_TOKEN if asked.path == _SIGN_IN else _MOST_BYTES)
+            )
             if route.roles and asked.session is not None:
                 _expected(asked)
         elif headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
@@ -181,7 +183,7 @@ class Console:
             if method == "GET":
                 return Reply.to(f"{_SIGN_IN}?next={quote(exchange.target.decode('latin-1'), safe='')}")
             raise Denied(403, "You are not signed in any more", "Nothing was changed. Sign in, and do it again.",
-                         (_SIGN_IN, "Sign in"))  # fmt: skip
+                         (_SIGN_IN, "Sign in"), _written(asked))  # fmt: skip
         if route.roles and asked.person is not None and asked.person.role not in route.roles:
             raise Denied(403, "You may not do this", f"{asked.person.name} may {asked.person.role}; this takes "
                          f"{' or '.join(route.roles)}. Nothing was changed.")  # fmt: skip
@@ -210,14 +212,20 @@ def _expected(asked: Asked) -> None:
     """Refuse a form that does not bring what its session was given."""
     assert asked.session is not None
     if not compare_digest(asked.form.get("csrf", "").encode(), asked.session.csrf.encode()):
-        raise Denied(403, "This form is from an earlier sign-in", "Nothing was changed. Open the page again.",
-                     (asked.path if asked.path.startswith("/queue/") else "/", "Open the page again"))  # fmt: skip
+        link = (asked.path if asked.path.startswith("/queue/") else "/", "Open the page again")
+        message = "Nothing was changed. Open the page again."
+        raise Denied(403, "This form is from an earlier sign-in", message, link, _written(asked))
 
 
-async def _posted(exchange: Exchange, headers: dict[str, str], *, signed_in: bool) -> dict[str, str]:
+def _written(asked: Asked) -> tuple[str, ...]:
+    """The texts of a form that is refused; it came from a page of ours, in the browser that wrote them."""
+    return tuple(text for name in ("text", "extract", "comment") if (text := asked.form.get(name)))
+
+
+async def _posted(exchange: Exchange, headers: dict[str, str], most: int) -> dict[str, str]:
     if headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise Denied(415, "This cannot be read", f"A form is sent as {_FORM}.")
-    body = await body_of(exchange, headers, _MOST_BYTES if signed_in else _MOST_SIGNED_OUT)
+    body = await body_of(exchange, headers, most)
     try:
         return _fields(body.decode("ascii"))
     except UnicodeDecodeError:

@@ -99,9 +99,9 @@ async def act(site: Site, asked: Asked, id: str) -> Reply:
         made = await site.gateway.desk.resolve(id, asked.person, wanted, site.gateway.active.policy.classes)
     except RequestError as error:
         if error.code in ("review_closed", "review_expired", "unknown_review"):
-            written = [text for text in (form.get("text"), form.get("extract"), form.get("comment")) if text]
-            return await site.page(asked, "late.html", "This was decided already", status=409, id=id,
-                                   wrong=f"{error}. Nothing that you wrote was released.", written=written)  # fmt: skip
+            written = tuple(filter(None, (form.get("text"), form.get("extract"), form.get("comment"))))
+            raise Denied(409, "This was decided already", f"{error}. Nothing that you wrote was released.",
+                         (f"/decisions/{id}", "Its story"), written) from None  # fmt: skip
         field = {"text": "extract"}.get(error.param or "", "") if action == "reclassify" else ""
         return await one(site, asked, id, f"Nothing was done: {error}.", error.status, field or error.param or "")
     except (LogError, ContentError) as error:

@@ -29,10 +29,15 @@ _MOST_DRAWN = 8
 
 
 class Denied(LanewayError):
-    """A page that is not shown: its HTTP status, a title, what to do about it, and a page to go to instead."""
+    """A page that is not shown: its HTTP status, a title, what to do about it, and a page to go to instead.
 
-    def __init__(self, status: int, title: str, message: str, link: tuple[str, str] | None = None) -> None:
-        self.status, self.title, self.link = status, title, link
+    `written` is what somebody wrote into the form that was refused, so that it is not lost.
+    """
+
+    def __init__(
+        self, status: int, title: str, message: str, link: tuple[str, str] | None = None, written: tuple[str, ...] = ()
+    ) -> None:  # fmt: skip
+        self.status, self.title, self.link, self.written = status, title, link, written
         super().__init__(message)
 
 
