@@ -45,9 +45,9 @@ class Column(NamedTuple):
 
 
 class Exporting(Reader):
-    """A log whose decisions are taken out. Those left out are counted: `erased`, or `damaged`, such as `example`."""
+    """A log whose decisions are taken out. Those left out are counted: `emptied`, or `damaged`, such as `example`."""
 
-    erased = damaged = 0
+    emptied = damaged = 0
     example = ""
 
     def rows(
@@ -70,7 +70,7 @@ class Exporting(Reader):
     def _leave_out(self, id: str) -> None:
         """Count a decision that cannot be read: what it said was erased, or is damaged."""
         if any(not body for *_, body, _ in self.ask("records_of", decision=id)):
-            self.erased += 1
+            self.emptied += 1
         else:
             self.damaged, self.example = self.damaged + 1, self.example or id
 

@@ -49,12 +49,12 @@ def export(
                 written = write(rows, draft, format)
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}") from None
-    if log.erased:
-        err.print(f"left out, as what was decided is erased: {log.erased:,}", soft_wrap=True)
+    if log.emptied:
+        err.print(f"left out, as what was decided is erased: {log.emptied:,}", soft_wrap=True)
     if log.damaged:
         err.print(f"left out, as they cannot be read: {log.damaged:,}, such as {log.example}; see `laneway log verify`",
                   style="red", soft_wrap=True)  # fmt: skip
     if json_:
-        as_json({"file": str(file), "format": format, "rows": written, "erased": log.erased, "damaged": log.damaged})
+        as_json({"file": str(file), "format": format, "rows": written, "erased": log.emptied, "damaged": log.damaged})
     else:
         out.print(f"{file}: {written:,} decisions", style="green", soft_wrap=True)
