@@ -56,6 +56,7 @@ class Exporting(Reader):
         """Every decision that began since, the oldest first. `progress` hears of records passed, and of how many."""
         micros = (since - _EPOCH) // datetime.timedelta(microseconds=1) if since else 0
         seq, last = 0, self.last()
+        self.emptied = self.ask("emptied", since=micros)[0][0]
         while page := self.ask("oldest_first", seq=seq, since=micros, page=_PAGE):
             for _, id in page:
                 try:
@@ -68,11 +69,8 @@ class Exporting(Reader):
             progress(seq, last)
 
     def _leave_out(self, id: str) -> None:
-        """Count a decision that cannot be read: what it said was erased, or is damaged."""
-        if any(not body for *_, body, _ in self.ask("records_of", decision=id)):
-            self.emptied += 1
-        else:
-            self.damaged, self.example = self.damaged + 1, self.example or id
+        """Count a decision that cannot be read."""
+        self.damaged, self.example = self.damaged + 1, self.example or id
 
 
 def write(rows: Iterable[Table], file: BinaryIO, format: Format) -> int:

@@ -116,6 +116,10 @@ WHERE seq > :seq AND at < :before AND kind IN ('intent', 'outcome') AND length(b
 ) AND EXISTS (SELECT 1 FROM record WHERE decision = first.decision AND kind = 'outcome')
 ORDER BY seq LIMIT :page;
 
+-- name: emptied
+-- How many decisions were emptied, of those that began since.
+SELECT count(DISTINCT decision) FROM record WHERE kind = 'outcome' AND length(body) = 0 AND at >= :since;
+
 -- name: left_of
 -- What is left of a decision's records that are emptied, each with the hash of the record before; the first record's is
 -- where the chain begins.
