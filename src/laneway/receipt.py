@@ -84,6 +84,10 @@ def cause(story: Story) -> tuple[Reason, str]:
         answering = [a for a in outcome.attempts if a.lane == outcome.lane and a.why not in ("judge", "shadow")]
         why = answering[-1].why if answering else "first"
         return led(decision, outcome.lane, why), _before(outcome, why)
+    if outcome is not None and outcome.attempts:  # no lane is left
+        failed = outcome.attempts[-1]
+        stop = next((r for r in decision.reasons if r.code == "fallback"), decision.reasons[0])
+        return stop, f"{failed.lane}: {failed.result}"
     if story.intents:
         return led(decision, story.intents[-1].entry.lane, story.intents[-1].entry.why), ""
     return decision.reasons[0], ""
