@@ -18,7 +18,7 @@ def head_of(story: Story, places: Sequence[Place]) -> str:
     people, wait = stage(story)
     work = story.opening.signals.workload or "no workload"
     said = f"{work}, {story.opening.signals.sensitivity}; {at(begun(story))} UTC"
-    lane = story.outcome.entry.lane if story.outcome else None
+    lane = story.outcome.entry.lane if story.outcome and story.outcome.entry.status == "answered" else None
     verdict = f"<strong>{escaped(told.capitalize())}</strong> {escaped(f'by {lane} ' if lane else '')}{escaped(people)}"
     broken = next((place.problem for place in places if place.problem), "")
     chain = f'<p class="verdict bad"><strong>Damaged</strong> {escaped(broken)}</p>' if broken else ""
