@@ -8,9 +8,10 @@ from tests.acceptance.test_levers import WHO, pull
 from tests.acceptance.test_reviews import ASKED, FLAGS, desk
 from tests.harness import run
 
-__all__ = ["ANSWER", "PROMPT", "WHO", "eventful"]
+__all__ = ["ANSWER", "MARKUP", "PROMPT", "WHO", "eventful"]
 
 PROMPT = "The unmistakable prompt of the harbour office."
+MARKUP = "<img src=x onerror='alert(1)'> [a](https://b.example)"
 ANSWER = "The unmistakable answer about herring."
 
 
@@ -46,6 +47,8 @@ def eventful(folder: Path, name: str = "bench") -> dict[str, str]:
             assert lever.status == 200, lever.body
             ids["closed"] = (await b.ask(PROMPT)).headers["laneway-decision"]
             assert (await pull(b, "open", "lane:home")).status == 200
+            assert (await pull(b, "pause", "workload:contracts", why=MARKUP)).status == 200
+            ids["paused"] = (await b.ask(PROMPT, {"laneway-workload": "contracts"})).headers["laneway-decision"]
 
     run(play)
     return ids

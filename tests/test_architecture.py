@@ -86,6 +86,7 @@ LAYERS = """
     evidence.recalled receipt receipt_page export
     feedback shadowed webhook retention erasure
     levers weekly.deliver
+    incident incident.form incident.box incident.tally incident.told incident.bundle incident.verify
     breaker slots traffic
     aside race run
     serve
@@ -108,7 +109,7 @@ LAYERS = """
     cli.init cli.lanes cli.lever cli.reject cli.replaying cli.replay
     cli.certificate cli.test
     cli.check cli.policy cli.diff
-    cli.erase cli.reviewers cli.reviews cli.export
+    cli.erase cli.reviewers cli.reviews cli.export cli.incident
     cli.explain cli.review cli.serve cli.shadow
     cli.why
     cli.log cli.demo

@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 _VERBS = {name: name for name in (
     "demo", "init", "serve", "lanes", "lever", "check", "diff", "test", "policy", "explain", "why", "reject", "log",
-    "review", "replay", "shadow", "reviews", "reviewers", "erase", "export",
+    "review", "replay", "shadow", "reviews", "reviewers", "erase", "export", "incident",
 )}  # fmt: skip
 _VERBS["eval"] = "evals"
 """Every verb, in the order in which a newcomer needs them, and its name in the module that has it."""

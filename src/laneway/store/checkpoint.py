@@ -20,7 +20,7 @@ from laneway.errors import LogError, shown
 from laneway.store.merkle import Tree
 from laneway.store.note import PrivateKey, PublicKey
 
-__all__ = ["Against", "Checkpoint", "Kept", "kept", "read_checkpoints"]
+__all__ = ["Against", "Checkpoint", "Kept", "kept", "read_checkpoints", "read_notes"]
 
 _TAIL = 2**13
 _NOTE = re.compile(rb"^(?:(?!\xe2\x80\x94 )[^\n]+\n)+\n(?:\xe2\x80\x94 [^\n]+\n)+", re.M)
@@ -50,7 +50,12 @@ class Checkpoint(NamedTuple):
         origin = text.partition("\n")[0]
         if origin != key.name:
             raise LogError(f"it is of another log, `{shown(origin, 60)}`, and not of {key.name}")
-        match = _TEXT.fullmatch(key.opened(text))
+        return cls.claimed(key.opened(text))
+
+    @classmethod
+    def claimed(cls, text: str) -> Checkpoint:
+        """The checkpoint in the text of a note, whoever signed it. Raises LogError."""
+        match = _TEXT.fullmatch(text)
         if match is None:
             raise LogError("it does not have the lines of a checkpoint")
         return cls(match[1], int(match[2]), base64.b64decode(match[3]))
@@ -61,14 +66,22 @@ def read_checkpoints(path: Path, key: PublicKey) -> list[Checkpoint]:
 
     Raises LogError for a file without any, and where one of them is not to be believed.
     """
+    return [checkpoint for checkpoint, _ in read_notes(path, key)]
+
+
+def read_notes(path: Path, key: PublicKey) -> list[tuple[Checkpoint, bytes]]:
+    """As `read_checkpoints`, each with its note as it stands there.
+
+    Raises LogError for a file without any, and where one of them is not to be believed.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise LogError(f"the checkpoint file {path} cannot be read: {error.strerror}") from None
-    found, place = list[Checkpoint](), 0
+    found, place = list[tuple[Checkpoint, bytes]](), 0
     while match := _NOTE.match(data, place):
         try:
-            found.append(Checkpoint.opened(match[0], key))
+            found.append((Checkpoint.opened(match[0], key), match[0]))
         except LogError as error:
             raise LogError(f"checkpoint {len(found) + 1} of {path} does not count: {error}") from None
         place = match.end()

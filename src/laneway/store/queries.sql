@@ -181,6 +181,10 @@ SELECT seq, kind, hash FROM record WHERE decision = :decision ORDER BY seq;
 -- When the record of this number, or the next one there is, was written.
 SELECT at FROM record WHERE seq >= :seq ORDER BY seq LIMIT 1;
 
+-- name: window
+-- The first and the last record of a time, as far as any was written in it; NULL where none was.
+SELECT min(seq), max(seq) FROM record NOT INDEXED WHERE at >= :start AND at < :end;
+
 -- name: last_seq
 SELECT coalesce(max(seq), 0) FROM record NOT INDEXED;
 
