@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
@@ -25,8 +26,21 @@ from tests.unit.test_store import unguard
 
 from laneway.cli import main
 from laneway.incident.box import Packing
-from laneway.incident.form import CHECKPOINT, HTML, MANIFEST, MARKDOWN, RECORDS, Member, read_manifest
+from laneway.incident.form import (
+    CHECKPOINT,
+    ERASURES,
+    HTML,
+    MANIFEST,
+    MARKDOWN,
+    RECORDS,
+    Member,
+    Stretch,
+    read_manifest,
+)
 from laneway.incident.verify import judged
+from laneway.policy_file import load
+from laneway.retention import retain
+from laneway.store import Log
 from laneway.store.chain import link
 from laneway.store.note import PublicKey
 
@@ -217,17 +231,34 @@ def test_what_is_not_known_is_said(hour: Hour, tmp_path: Path) -> None:
 
 
 def test_emptied_records_are_carried_and_said(hour: Hour, tmp_path: Path) -> None:
-    """Bodies that retention emptied stay empty; chain and signature hold by their hashes, and it is said."""
-    log = tmp_path / "laneway.db"
+    """Bodies that retention emptied stay empty; why is in the bundle, signed too, though it was written much later."""
+    log, place, file, bad = (tmp_path / name for name in ("laneway.db", "checkpoints", "emptied.zip", "bad.zip"))
     laneway("log", "backup", log, "--log", hour.log)
-    with closing(sqlite3.connect(log)) as db, db:
-        db.execute("UPDATE record SET body = x'' WHERE decision = ?", (hour.ids["escalated"],))
-        gone = db.execute("SELECT count(*) FROM record WHERE body = x''").fetchone()[0]
-    file = tmp_path / "emptied.zip"
-    said = " ".join(laneway("incident", "bundle", file, *ALL, *hour.signed, "--log", log).output.split())
-    assert f"unknown what {gone} records said: their bodies had been erased" in said
+    late = time.time_ns() + 400 * 86_400 * 10**9
+    with closing(Log.open(log, lambda: late)) as written:
+        assert retain(written, load(hour.folder / "laneway.yaml"))
+    laneway("log", "checkpoint", place, "--key", hour.folder / "key", "--log", log)
+    until = ("--from", "2020-01-01", "--to", hour.moments()[-1])
+    said = laneway("incident", "bundle", file, *until, "--checkpoint", place, "--public-key", hour.key, "--log", log)
+    assert "records said: their bodies had been erased" in " ".join(said.output.split())
     assert problem(file, hour) == ""
-    assert "had been erased" in unpacked(file)[MARKDOWN].decode()
+    members = unpacked(file)
+    assert "had been erased" in members[MARKDOWN].decode()
+    manifest = read_manifest(members[MANIFEST])
+    assert json.loads(members[ERASURES])["record"]["seq"] > manifest.last
+    less = {name: data for name, data in members.items() if name != ERASURES}
+    assert "has no body, and no record says that it was emptied" in problem(packed(bad, less, honest=True), hour)
+    proved = json.loads(members[ERASURES])
+    proved["record"]["body"] = proved["record"]["body"].replace("retention", "nobody", 1)
+    forged = members | {ERASURES: msgspec.json.encode(proved) + b"\n"}
+    assert "of an erasure, was changed" in problem(packed(bad, forged, honest=True), hour)
+    (proved["record"],) = chained([proved["record"]], proved["before"])
+    forged = members | {ERASURES: msgspec.json.encode(proved) + b"\n"}
+    assert "of an erasure, is not among the" in problem(packed(bad, forged, honest=True), hour)
+    rows = records(unpacked(hour.bundle))
+    rows[4]["body"] = ""
+    hidden = unpacked(hour.bundle) | {RECORDS: b"".join(msgspec.json.encode(row) + b"\n" for row in rows)}
+    assert "has no body" in problem(packed(bad, hidden, honest=True, emptied=(Stretch(5, 5),)), hour)
 
 
 def test_a_damaged_log_makes_a_bundle_that_says_so(hour: Hour, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ _LITTLE = 2**16
 _MOST_LINE = 2**24
 _CHUNK = 2**18
 _NAMES: dict[str, int] = {
-    r"manifest\.json": 2**24, r"records\.jsonl": _MOST_BYTES, r"checkpoint\.txt": 2**14, r"summary\.(html|md)": 2**24,
+    r"manifest\.json": 2**24, r"records\.jsonl": _MOST_BYTES, r"erasures\.jsonl": 2**26,
+    r"checkpoint\.txt": 2**14, r"summary\.(html|md)": 2**24,
     r"policies/[0-9a-f]{64}\.yaml": 2**20, r"certificates/[0-9a-f]{64}\.json": 2**24,
 }  # fmt: skip
 """What a member may be called, and how long one of that name may be."""

@@ -19,11 +19,14 @@ from laneway.errors import LogError, PolicyError
 from laneway.incident.box import Packing
 from laneway.incident.form import (
     CHECKPOINT,
+    ERASURES,
     HTML,
     MANIFEST,
     MARKDOWN,
     RECORDS,
     Manifest,
+    Proved,
+    Stretch,
     certificate_name,
     line,
     policy_name,
@@ -33,29 +36,36 @@ from laneway.incident.told import html, markdown
 from laneway.policy_file import parse
 from laneway.proof.oracle import NotProved
 from laneway.proof.verify import verify
+from laneway.record import Erased
 from laneway.store.checkpoint import Checkpoint
 from laneway.store.merkle import audit_path
-from laneway.store.rows import Rows
+from laneway.store.rows import Row, Rows
 
-__all__ = ["Asked", "bundle"]
+__all__ = ["Asked", "Note", "bundle"]
 
 _SECONDS = 5.0
 """The most that the proof of one policy may take."""
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_PAGE = 256
+_erased = msgspec.json.Decoder(Erased).decode
 _Progress = Callable[[int, int], None]
+
+
+Note = tuple[Checkpoint, bytes]
+"""A checkpoint, and the note that it stands in."""
 
 
 class Asked(NamedTuple):
     """What the bundle is to be about: from a moment to another, and why, in a few words.
 
-    `notes` are the checkpoints that were signed, each with the note that it stands in.
+    `notes` are the checkpoints that were signed.
     """
 
     start: datetime.datetime
     end: datetime.datetime
     why: str = ""
-    notes: Sequence[tuple[Checkpoint, bytes]] = ()
+    notes: Sequence[Note] = ()
 
 
 def bundle(
@@ -70,7 +80,13 @@ def bundle(
         texts = _policies(rows, [*tally.policies, in_force])
         missing = tuple(hash for hash, text in texts.items() if text is None)
         uncertified = _certified(packing, texts, (_EPOCH + copying.at * _MICROSECOND).date())
-        signed, path = _signed(rows, packing, asked.notes, first, last)
+        erasures = _erasures(rows, tally.emptied)
+        note = _covering(asked.notes, rows.last(), first, max([last, *(row[0] for row in erasures)]))
+        signed, path = (note[0].size, _path(rows, note[0].size, first, last)) if note else (0, ())
+        if note:
+            packing.add(CHECKPOINT, [note[1]])
+        if erasures:
+            packing.add(ERASURES, [_proved(rows, row, signed) for row in erasures])
         before = rows.head(first - 1) or b""
     manifest = Manifest(
         laneway=__version__, made=made, start=asked.start, end=asked.end, why=asked.why, first=first, last=last,
@@ -152,15 +168,36 @@ def _certified(packing: Packing, texts: Mapping[str, str | None], day: datetime.
     return why
 
 
-def _signed(
-    rows: Rows, packing: Packing, notes: Sequence[tuple[Checkpoint, bytes]], first: int, last: int
-) -> tuple[int, tuple[str, ...]]:
-    """Put in the checkpoint that covers the records, or the most of them: its size, and the path to it."""
-    here = rows.last()
-    fit = [(checkpoint.size, note) for checkpoint, note in notes if first <= checkpoint.size <= here]
-    if not fit:
-        return 0, ()
-    size, note = min((one for one in fit if one[0] >= last), default=max(fit))
+def _erasures(rows: Rows, emptied: Sequence[Stretch]) -> list[Row]:
+    """The records that say why these are empty, whenever they were written."""
+    found, seq = list[Row](), 0
+    while emptied and (page := rows.reader.ask("erased", seq=seq, since=0, page=_PAGE)):
+        for seq, _, body in page:
+            with suppress(msgspec.MsgspecError):
+                said = _erased(body).records
+                if any(part.first <= one.last and one.first <= part.last for part in said for one in emptied):
+                    found += rows.near(seq - 1, 1)
+    return found
+
+
+def _covering(notes: Sequence[Note], here: int, first: int, last: int) -> Note | None:
+    """The first checkpoint that covers record `last`, else the newest that covers `first`. The log ends `here`."""
+    fit = [note for note in notes if first <= note[0].size <= here]
+    whole = [note for note in fit if note[0].size >= last]
+    return min(whole, key=_size) if whole else max(fit, key=_size, default=None)
+
+
+def _size(note: Note) -> int:
+    return note[0].size
+
+
+def _path(rows: Rows, size: int, first: int, last: int) -> tuple[str, ...]:
     path = audit_path(size, first - 1, min(last, size), rows.reader.hashes)
-    packing.add(CHECKPOINT, [note])
-    return size, tuple(hash.hex() for hash in path)
+    return tuple(hash.hex() for hash in path)
+
+
+def _proved(rows: Rows, row: Row, signed: int) -> bytes:
+    """A record of an erasure, with what shows that it stands in the log."""
+    seq, before = row[0], rows.head(row[0] - 1) or b""
+    path = _path(rows, signed, seq, seq) if seq <= signed else ()
+    return msgspec.json.encode(Proved(line(row), before.hex(), path)) + b"\n"

@@ -11,6 +11,7 @@ from laneway.store.rows import Row
 
 __all__ = [
     "CHECKPOINT",
+    "ERASURES",
     "HTML",
     "MANIFEST",
     "MARKDOWN",
@@ -18,18 +19,21 @@ __all__ = [
     "Line",
     "Manifest",
     "Member",
+    "Proved",
     "Stretch",
     "certificate_name",
     "line",
     "policy_name",
     "read_line",
     "read_manifest",
+    "read_proved",
     "stretches",
 ]
 
 MANIFEST = "manifest.json"
 RECORDS = "records.jsonl"
 CHECKPOINT = "checkpoint.txt"
+ERASURES = "erasures.jsonl"
 HTML = "summary.html"
 MARKDOWN = "summary.md"
 
@@ -89,9 +93,18 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hash: str
 
 
-_encode = msgspec.json.Encoder().encode
+class Proved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A record that says why others are empty: itself, the hash before it, and its audit path, empty where unsigned."""
+
+    record: Line
+    before: str
+    path: tuple[str, ...]
+
+
 read_line = msgspec.json.Decoder(Line).decode
 """The record in a line. Raises MsgspecError."""
+read_proved = msgspec.json.Decoder(Proved).decode
+"""A record of an erasure in a line. Raises MsgspecError."""
 read_manifest = msgspec.json.Decoder(Manifest).decode
 """The manifest in its bytes. Raises MsgspecError."""
 

@@ -23,22 +23,27 @@ from laneway.errors import LanewayError, LogError, PolicyError, shown
 from laneway.incident.box import Box, BundleError, opened
 from laneway.incident.form import (
     CHECKPOINT,
+    ERASURES,
     HTML,
     MANIFEST,
     MARKDOWN,
     RECORDS,
     Line,
     Manifest,
+    Proved,
     certificate_name,
     policy_name,
     read_line,
     read_manifest,
+    read_proved,
 )
 from laneway.incident.tally import Tally
 from laneway.incident.told import html, markdown
 from laneway.policy_file import parse
+from laneway.record import Erased
 from laneway.store.chain import link
 from laneway.store.checkpoint import Checkpoint
+from laneway.store.cleared import Cleared
 from laneway.store.merkle import path_root
 from laneway.store.note import PublicKey
 
@@ -46,6 +51,7 @@ __all__ = ["Judged", "judged"]
 
 _SECONDS = 30.0
 _HASH = 32
+_erased = msgspec.json.Decoder(Erased).decode
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _Progress = Callable[[int, int], None]
 
@@ -79,12 +85,13 @@ class _Judging:
     def __init__(self, box: Box, key: PublicKey | None, found: Judged, progress: _Progress) -> None:
         self._box, self._key, self._found, self._progress = box, key, found, progress
         self._tally, self._day = Tally(), datetime.date.min
+        self._erasures = list[Proved]()
 
     def run(self) -> None:
         """All of it."""
         manifest = self._found.manifest = self._read()
         self._members(manifest)
-        self._records(manifest)
+        self._records(manifest, self._cleared())
         self._checkpoint(manifest)
         self._policies(manifest)
         self._summary(manifest)
@@ -120,7 +127,22 @@ class _Judging:
                 raise BundleError(f"{name} is not what the manifest says: it was changed, or the manifest was")
         self._checked(f"the seal, and {len(manifest.members)} members by their hashes")
 
-    def _records(self, manifest: Manifest) -> None:
+    def _cleared(self) -> Cleared:
+        """What the bundle's records of erasures say was emptied."""
+        said = list[Erased]()
+        for text in self._box.lines(ERASURES) if ERASURES in self._box.names else ():
+            try:
+                proved = read_proved(text)
+                said.append(_erased(proved.record.body))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                raise BundleError(f"{ERASURES} has a line that is no record of an erasure") from None
+            record, before = proved.record, _bytes(proved.before, f"the hash before record {proved.record.seq}")
+            if _linked(before, record).hex() != record.hash or record.kind != "erased":
+                raise BundleError(f"record {record.seq}, of an erasure, was changed: its hash does not follow")
+            self._erasures.append(proved)
+        return Cleared(said)
+
+    def _records(self, manifest: Manifest, cleared: Cleared) -> None:
         """That each record follows from the one before, from the first that the manifest names to the last."""
         seq, head = manifest.first - 1, _bytes(manifest.before, "the hash before the first record")
         if RECORDS not in self._box.names or manifest.first < 1:
@@ -134,10 +156,13 @@ class _Judging:
             if record.seq != seq:
                 raise BundleError(f"record {seq} is missing: record {record.seq} stands in its place")
             hash = _bytes(record.hash, f"the hash of record {seq}")
-            if record.body and hash != link(head, seq, record.at, record.decision.encode(), record.kind.encode(),
-                                            record.body.encode()):  # fmt: skip
-                id = shown(record.decision)
-                raise BundleError(f"record {seq} (decision {id}) was changed: its hash does not follow")
+            if record.body:
+                wrong = None if hash == _linked(head, record) else "was changed: its hash does not follow"
+            else:
+                left = (seq, record.at, record.decision.encode(), record.kind.encode(), hash)
+                wrong = cleared.problem(left, head)
+            if wrong:
+                raise BundleError(f"record {seq} (decision {shown(record.decision)}) {wrong}")
             head = hash
             self._tally.add(record)
             if seq % 10_000 == 0:
@@ -166,6 +191,7 @@ class _Judging:
             return
         note = self._box.whole(CHECKPOINT)
         signed = _claimed(note) if self._key is None else Checkpoint.opened(note, self._key)
+        self._signed_erasures(signed)
         end = min(manifest.last, signed.size)
         lines = islice(self._box.lines(RECORDS), max(0, end - manifest.first + 1))
         known = (bytes.fromhex(read_line(line).hash) for line in lines)  # as they were found good before
@@ -181,13 +207,22 @@ class _Judging:
         if end < manifest.last:
             self._unknown(f"whether records {end + 1:,} to {manifest.last:,} were on record: no signature covers them")
 
+    def _signed_erasures(self, signed: Checkpoint) -> None:
+        """That what says why records are empty was signed too, as far as the checkpoint goes."""
+        for proved in self._erasures:
+            seq, path = proved.record.seq, [_bytes(hash, "a hash of an audit path") for hash in proved.path]
+            if seq > signed.size:
+                self._unknown(f"whether record {seq}, of an erasure, was on record: no signature covers it")
+            elif path_root(signed.size, seq - 1, seq, [bytes.fromhex(proved.record.hash)], path) != signed.root:
+                raise BundleError(f"record {seq}, of an erasure, is not among the {signed.size} that were signed")
+
     def _policies(self, manifest: Manifest) -> None:
         """That the texts are those by which requests were decided, and that the certificates hold."""
         wanted = {*self._tally.policies, *([manifest.in_force] if manifest.in_force else [])}
         texts = {hash for hash in wanted if policy_name(hash) in self._box.names}
         if wanted - texts != set(manifest.missing):
             raise BundleError("other policies are missing than the manifest says")
-        allowed = {MANIFEST, RECORDS, CHECKPOINT, HTML, MARKDOWN}
+        allowed = {MANIFEST, RECORDS, ERASURES, CHECKPOINT, HTML, MARKDOWN}
         extra = self._box.names - allowed - {name(hash) for hash in texts for name in (policy_name, certificate_name)}
         if extra:
             raise BundleError(f"{min(extra)} belongs to no policy of these records")
@@ -241,6 +276,12 @@ def _line(text: bytes, seq: int) -> Line:
         if record.decision.isprintable() and record.kind.isprintable():
             return record
     raise BundleError(f"where record {seq} should be, {RECORDS} has a line that is none")
+
+
+def _linked(before: bytes, record: Line) -> bytes:
+    """The hash that a record has behind another one."""
+    texts = (record.decision.encode(), record.kind.encode(), record.body.encode())
+    return link(before, record.seq, record.at, *texts)
 
 
 def _micros(at: datetime.datetime) -> int:
