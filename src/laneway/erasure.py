@@ -11,6 +11,7 @@ from laneway.clock import new_id
 from laneway.errors import RequestError
 from laneway.feedback import named, phrased
 from laneway.record import Erased
+from laneway.review.people import alike
 from laneway.store import Content, Log
 
 __all__ = ["erase", "subject_hash"]
@@ -19,8 +20,8 @@ _LONGEST = 100
 
 
 def subject_hash(log: Log, subject: str) -> str:
-    """The salted hash by which a subject is known; upper and lower case are one."""
-    return log.commitment(b"subject " + subject.strip().casefold().encode())
+    """The salted hash by which a subject is known, however its name is capitalised, spaced or composed."""
+    return log.commitment(b"subject " + alike(subject).encode())
 
 
 async def erase(log: Log, content: Content | None, subject: str, by: str, why: str) -> Erased:

@@ -21,7 +21,7 @@ from laneway.errors import ContentError, LogError, RequestError, ReviewersError,
 from laneway.record import Cause, Feedback, Opening, Resolution, Review
 from laneway.review.acts import Act, Kept, Words, checked, current, final, signed
 from laneway.review.item import Held, Item, Onward, Waiting
-from laneway.review.people import People, Person
+from laneway.review.people import People, Person, alike
 from laneway.store import Content, Log, Reader, Story
 from laneway.store.content import Part
 
@@ -240,7 +240,7 @@ class Desk:
 
     def asker(self, name: str) -> str:
         """The salted hash of who asked."""
-        return self.log.commitment(b"asker " + name.strip().casefold().encode())
+        return self.log.commitment(b"asker " + alike(name).encode())
 
     async def resolve(self, id: str, by: Person, act: Act, classes: tuple[str, ...]) -> Resolution:
         """What `by` does with an item, on record. Raises RequestError where they may not, or not so; LogError."""
@@ -293,7 +293,7 @@ class Desk:
         child = f"{self.log.now() // 1_000_000:011x}-{secrets.token_hex(6)}"
         return Resolution(
             id=item.review.id, action=act.action, by=by.name, final=ends, content=content,
-            comment=self.log.commitment(act.comment.encode()) if act.comment else "", lane=act.lane,
+            comment=self.log.commitment(b"comment " + act.comment.encode()) if act.comment else "", lane=act.lane,
             child=child if ends and act.action in ("send", "reclassify") else "", seconds=act.seconds,
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import os
 import secrets
+import unicodedata
 from collections.abc import Iterable
 from functools import partial
 from hmac import compare_digest
@@ -22,7 +23,7 @@ from laneway.errors import ReviewersError, UsageError, did_you_mean, shown
 from laneway.settling import alone
 from laneway.source import replace_file
 
-__all__ = ["FILE", "ROLES", "People", "Person", "Role", "hashed"]
+__all__ = ["FILE", "ROLES", "People", "Person", "Role", "alike", "hashed"]
 
 FILE = "laneway.reviewers.json"
 """The file's name, beside the policy."""
@@ -64,6 +65,11 @@ _read = msgspec.json.Decoder(_File)
 def hashed(token: str) -> str:
     """What the file holds of a token."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def alike(name: str) -> str:
+    """A name as it is compared: however it is capitalised, spaced or composed, it is the same one."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
 class People:
@@ -110,10 +116,10 @@ class People:
         token = "lwr_" + secrets.token_urlsafe(32)
         with alone(self.path, partial(_in_use, self.path)):
             rows = self._now()
-            taken = {caller.casefold(): row.name for row in rows for caller in row.callers}
+            taken = {alike(caller): row.name for row in rows for caller in row.callers}
             for each in callers:
-                if each.casefold() in taken:
-                    raise UsageError(f"`{shown(each)}` is {shown(taken[each.casefold()])} already; "
+                if alike(each) in taken:
+                    raise UsageError(f"`{shown(each)}` is {shown(taken[alike(each)])} already; "
                                      "remove that one first, or give another name")  # fmt: skip
             self._write((*rows, _Row(name, role, callers, hashed(token), since)))
         return token
@@ -162,7 +168,7 @@ def _rows(path: Path) -> tuple[tuple[_Row, ...], tuple[int, ...]]:
         raise _unusable(path, f"is not what `laneway reviewers` writes: {error}") from None
     if read.format != _FORMAT:
         raise _unusable(path, f"has format {read.format}, and this Laneway knows {_FORMAT}: use a newer one")
-    for what in ([row.name.casefold() for row in read.reviewers], [row.token for row in read.reviewers]):
+    for what in ([alike(row.name) for row in read.reviewers], [row.token for row in read.reviewers]):
         if len(set(what)) != len(what):
             raise _unusable(path, "names somebody twice, or gives two the same token: remove one of them")
     return read.reviewers, _stamp(found)

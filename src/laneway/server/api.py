@@ -249,7 +249,7 @@ def headers_of(exchange: Exchange) -> dict[str, str]:
         name = raw_name.decode("latin-1").lower()
         if name in headers and (name in _ONCE or name.startswith("laneway-")):
             raise RequestError(400, "duplicate_header", f"header {shown(name)} is given twice; send it once")
-        headers[name] = raw_value.decode("latin-1")
+        headers[name] = _label(raw_value) if name.startswith("laneway-") else raw_value.decode("latin-1")
     if "host" not in headers and exchange.version == "1.0":  # which knew no Host
         return headers
     host = _HOST.fullmatch(headers.get("host", ""))
@@ -257,6 +257,14 @@ def headers_of(exchange: Exchange) -> dict[str, str]:
         message = "this server answers to localhost only, until client keys exist: send `Host: localhost` or 127.0.0.1"
         raise RequestError(403, "foreign_host", message)
     return headers
+
+
+def _label(value: bytes) -> str:
+    """A label as it was meant: names are sent as UTF-8 by most, and must be those that reviewers and erasures know."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _unread(what: str) -> RequestError:
