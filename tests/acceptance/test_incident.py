@@ -410,6 +410,11 @@ def test_a_hostile_file_is_refused_before_it_is_unpacked(hour: Hour, tmp_path: P
         for number in range(1_100):
             zip.writestr(f"{number}", b"")
 
+    def second_list(zip: zipfile.ZipFile) -> None:
+        info = zipfile.ZipInfo(MANIFEST)
+        info.comment = b"PK\6\7" + bytes(16)
+        zip.writestr(info, b"{}", zipfile.ZIP_DEFLATED)
+
     cases: list[tuple[Callable[[zipfile.ZipFile], None], str]] = [
         (lambda zip: zip.writestr(RECORDS, bytes(2**26)), "not unpacked"),
         (lambda zip: zip.writestr(MANIFEST, random.Random(1).randbytes(2**24 + 1)), "not unpacked"),
@@ -417,6 +422,7 @@ def test_a_hostile_file_is_refused_before_it_is_unpacked(hour: Hour, tmp_path: P
         (lambda zip: zip.writestr(MANIFEST, b"{}", zipfile.ZIP_STORED), "packed in a way"),
         (lambda zip: zip.writestr(MANIFEST, b"{}", zipfile.ZIP_BZIP2), "packed in a way"),
         (many, "list of members is not"),
+        (second_list, "list of members is not"),
         (lambda zip: zip.writestr(MANIFEST, b"{}"), "not one that this Laneway reads"),
         (lambda zip: zip.writestr(MANIFEST, b"[" * 10_000), "not one that this Laneway reads"),
         (lambda zip: None, f"it has no {MANIFEST}"),
@@ -428,6 +434,9 @@ def test_a_hostile_file_is_refused_before_it_is_unpacked(hour: Hour, tmp_path: P
     data[at : at + 4] = (100).to_bytes(4, "little")
     path.write_bytes(data[:-64] + hashlib.sha256(data[:-64]).hexdigest().encode())
     assert "cannot be unpacked" in problem(path, hour)
+    before = b"#!/bin/sh\n" + hour.bundle.read_bytes()[:-64]
+    path.write_bytes(before + hashlib.sha256(before).hexdigest().encode())
+    assert "list of members is not" in problem(path, hour)
     for junk in (b"", b"PK\3\4", b"x" * 200, hour.log.read_bytes()):
         path.write_bytes(junk)
         assert "no incident bundle" in problem(path, hour) or "does not end as" in problem(path, hour)
