@@ -20,7 +20,7 @@ from tests.unit.test_store import OPENING, answered, append, intent, said, shut,
 from laneway.errors import LogError
 from laneway.policy import KEPT_DAYS
 from laneway.policy_file import parse
-from laneway.record import Entry, Intent, Lever
+from laneway.record import Entry, Erased, Intent, Lever
 from laneway.retention import over, retain
 from laneway.store import Log, Reader, Signing
 from laneway.store.checkpoint import Against
@@ -46,7 +46,15 @@ def written(path: Path, *days: tuple[int, tuple[Entry, ...]]) -> None:
 
 
 def retained(path: Path, day: int) -> dict[str, int]:
-    """What goes on that day, by class."""
+    """What goes on that day, by class, where the log was in use until then."""
+    with closing(sqlite3.connect(path)) as db:
+        (last,) = db.execute("SELECT max(at) FROM record").fetchone()
+    written(path, *((each, (shut(f"s{each}"),)) for each in range((last * 1000 - BEGIN) // DAY, day, 30)))
+    return jumped(path, day)
+
+
+def jumped(path: Path, day: int) -> dict[str, int]:
+    """What goes where the clock says that day."""
     with closing(Log.open(path, lambda: BEGIN + day * DAY)) as log:
         return dict(retain(log, POLICY))
 
@@ -68,7 +76,11 @@ def old(tmp_path: Path) -> Path:
         path,
         (0, (of_class("plain", "internal"), of_class("secret", "restricted"), answered("plain"), shut("plain"))),
         (0, (answered("secret"), lever, of_class("late", "internal"), answered("late"))),
+        (30, (shut("a"),)),
+        (60, (shut("b"),)),
+        (90, (shut("c"),)),
         (100, (said("late"),)),
+        *((day, (shut(f"d{day}"),)) for day in range(130, 300, 30)),
         (300, (of_class("new", "internal"), answered("new"))),
     )
     return path
@@ -99,12 +111,12 @@ def test_what_is_open_and_what_is_nobodys_request_stays(old: Path) -> None:
     with closing(Log.open(old, lambda: BEGIN)) as log:
         append(log, of_class("open", "internal"))
         with closing(Reader.open(old)) as reader:
-            ids = [id for id, _ in over(reader, POLICY, (BEGIN + 2_000 * DAY) // 1000)]
+            ids = [each.id for each in over(reader, POLICY, (BEGIN + 2_000 * DAY) // 1000)]
     assert "open" not in ids
     retained(old, 2_000)
     with closing(Reader.open(old)) as reader:
         assert [lever.id for _, lever in reader.levers()] == ["l1"]
-        assert [entry.lane for _, entry in reader.shuts()] == ["local"]
+        assert "plain" in [entry.id for _, entry in reader.shuts()]
         assert list(reader.feedback()) == []
         with pytest.raises(LogError, match=r"of decision plain was emptied on 20\d\d-\d\d-\d\d, as its time was over"):
             reader.story("plain")
@@ -116,7 +128,8 @@ def test_the_words_are_in_no_file_any_more(old: Path) -> None:
     signed = signing.once()
     signing.close()
     assert any(PLACE.encode() in path.read_bytes() for path in old.parent.glob("laneway.db*"))
-    with closing(Log.open(old, lambda: BEGIN + 2_000 * DAY)) as log:
+    written(old, *((each, (shut("s"),)) for each in range(330, 1_000, 30)))
+    with closing(Log.open(old, lambda: BEGIN + 1_000 * DAY)) as log:
         retain(log, POLICY)
         assert not any(PLACE.encode() in path.read_bytes() for path in old.parent.glob("laneway.db*"))
     with closing(Reader.open(old)) as reader:
@@ -168,3 +181,59 @@ def test_a_record_is_emptied_by_nobody_but_retention(old: Path) -> None:
     """The file's own guard lets a body be emptied and nothing else be changed."""
     with closing(sqlite3.connect(old)) as db, pytest.raises(sqlite3.IntegrityError):
         db.execute("UPDATE record SET body = x'00' WHERE seq = 1")
+
+
+def grown(path: Path, days: int) -> None:
+    """A log with a record a week, so that it shows its age."""
+    written(path, *((day, (of_class(f"w{day}", "internal"), answered(f"w{day}"))) for day in range(0, days, 7)))
+
+
+def test_a_clock_that_jumps_makes_nothing_old(tmp_path: Path) -> None:
+    """What is an hour old stays, however far the clock goes ahead; what the log itself shows to be old goes."""
+    path = tmp_path / "laneway.db"
+    grown(path, 200)
+    assert jumped(path, 2_000)["internal"] < 15
+    with closing(Reader.open(path)) as reader:
+        left = [story.id for story in reader.stories()]
+    assert left[-1] == "w196"
+    young = tmp_path / "young.db"
+    written(young, (0, (of_class("a", "internal"), answered("a"))))
+    assert jumped(young, 2_000) == {}
+    with closing(Log.open(young, lambda: BEGIN + 2_000 * DAY)) as log:
+        append(log, of_class("b", "internal"), answered("b"))
+    assert jumped(young, 400) == {}
+
+
+def test_what_is_spoken_of_meanwhile_is_left_alone(old: Path) -> None:
+    """A word that comes between looking and emptying keeps its decision."""
+    with closing(Log.open(old, lambda: BEGIN + 2_000 * DAY)) as log, closing(Reader.open(old)) as reader:
+        (first, *_) = over(reader, POLICY, log.now() // 1000)
+        append(log, said(first.id))
+        entry = Erased(id="e", by="x", why="y")
+        assert log.empty({first.id: first.last}, entry) == set()
+    assert first.id in told(old)
+
+
+def test_a_log_is_whole_for_who_reads_it_while_it_is_emptied(old: Path) -> None:
+    """The chain is followed as it was when that began."""
+    with closing(Reader.open(old)) as reader:
+        done: list[int] = []
+
+        def meanwhile(_: int, __: int) -> None:
+            if not done:
+                done.append(1)
+                retained(old, 2_000)
+
+        assert reader.verify(progress=meanwhile).ok
+        assert done
+        assert reader.verify().ok
+
+
+def test_what_is_emptied_before_its_time_is_found_out(old: Path) -> None:
+    """Nobody may say that it was retention: a record must have been kept for half a year."""
+    with closing(Log.open(old, lambda: BEGIN + 301 * DAY)) as log, closing(Reader.open(old)) as reader:
+        last = max(seq for seq, *_ in reader.ask("records_of", decision="new"))
+        log.empty({"new": last}, Erased(id="e", by="x", why="y"))
+        found = reader.verify()
+    assert not found.ok
+    assert "was emptied before it had been kept for 183 days" in str(found.problem)

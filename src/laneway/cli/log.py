@@ -111,7 +111,7 @@ def retain(ctx: click.Context, policy_path: Path | None, log_path: Path | None, 
     policy = load(policy_path or path.with_name("laneway.yaml"))
     if dry_run:
         with opened(path) as reader:
-            done = Counter(data_class for _, data_class in over(reader, policy, time.time_ns() // 1000))
+            done = Counter(each.data_class for each in over(reader, policy, time.time_ns() // 1000))
     else:
         with closing(Log.open(path)) as writer:
             done = retained(writer, policy)

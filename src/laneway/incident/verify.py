@@ -129,11 +129,11 @@ class _Judging:
 
     def _cleared(self) -> Cleared:
         """What the bundle's records of erasures say was emptied."""
-        said = list[Erased]()
+        said = list[tuple[int, int, Erased]]()
         for text in self._box.lines(ERASURES) if ERASURES in self._box.names else ():
             try:
                 proved = read_proved(text)
-                said.append(_erased(proved.record.body))
+                said.append((proved.record.seq, proved.record.at, _erased(proved.record.body)))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 raise BundleError(f"{ERASURES} has a line that is no record of an erasure") from None
             record, before = proved.record, _bytes(proved.before, f"the hash before record {proved.record.seq}")

@@ -10,9 +10,12 @@ import bisect
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from laneway.policy import KEPT_DAYS
 from laneway.record import Erased, Stretch
 
 __all__ = ["KEPT", "Cleared", "Left", "stretches"]
+
+_DAY = 86_400_000_000
 
 KEPT = frozenset({"shut", "lever", "erased"})
 """Kinds that are never emptied: what they say still holds, and it is of nobody's request."""
@@ -35,10 +38,13 @@ def stretches(rows: Sequence[tuple[Left, bytes]]) -> tuple[Stretch, ...]:
 
 
 class Cleared:
-    """The stretches that the log says were emptied, while its records are followed in order."""
+    """The stretches that the log says were emptied, while its records are followed in order.
 
-    def __init__(self, erased: Iterable[Erased]) -> None:
-        self._all = sorted(stretch for entry in erased for stretch in entry.records)
+    `erased` are the entries that say so, each with its record's number and time (microseconds, UTC).
+    """
+
+    def __init__(self, erased: Iterable[tuple[int, int, Erased]]) -> None:
+        self._all = sorted((stretch, seq, at) for seq, at, entry in erased for stretch in entry.records)
         self._digest = hashlib.sha256()
         self._begun = 0
 
@@ -48,9 +54,12 @@ class Cleared:
 
     def problem(self, left: Left, before: bytes) -> str | None:
         """What is wrong with a record without a body, that stands behind one with the hash `before`."""
-        stretch = self._of(left[0])
-        if stretch is None:
+        found = self._of(left[0])
+        if found is None:
             return "has no body, and no record says that it was emptied"
+        stretch, said, day = found
+        if said <= stretch.last or left[1] > day - KEPT_DAYS * _DAY:
+            return f"was emptied before it had been kept for {KEPT_DAYS} days"
         if left[0] == stretch.first:
             if before.hex() != stretch.before:
                 return "does not stand behind the record that it was emptied behind"
@@ -60,9 +69,9 @@ class Cleared:
             return f"or one from {stretch.first} on was changed after it was emptied"
         return None
 
-    def _of(self, seq: int) -> Stretch | None:
-        at = bisect.bisect_right(self._all, seq, key=lambda stretch: stretch.first) - 1
-        return self._all[at] if at >= 0 and seq <= self._all[at].last else None
+    def _of(self, seq: int) -> tuple[Stretch, int, int] | None:
+        at = bisect.bisect_right(self._all, seq, key=lambda found: found[0].first) - 1
+        return self._all[at] if at >= 0 and seq <= self._all[at][0].last else None
 
 
 def _line(left: Left) -> bytes:

@@ -110,7 +110,9 @@ ORDER BY seq LIMIT :page;
 -- name: over
 -- A page of decisions after :seq that began before :before, ended and are not emptied, each with its first entry and when
 -- its last one was written.
-SELECT seq, decision, body, (SELECT max(at) FROM record WHERE decision = first.decision) FROM record AS first
+SELECT seq, decision, body, (SELECT max(at) FROM record WHERE decision = first.decision),
+    (SELECT max(seq) FROM record WHERE decision = first.decision)
+FROM record AS first
 WHERE seq > :seq AND at < :before AND kind IN ('intent', 'outcome') AND length(body) > 0 AND NOT EXISTS (
     SELECT 1 FROM record WHERE decision = first.decision AND seq < first.seq
 ) AND EXISTS (SELECT 1 FROM record WHERE decision = first.decision AND kind = 'outcome')
@@ -119,6 +121,13 @@ ORDER BY seq LIMIT :page;
 -- name: emptied
 -- How many decisions were emptied, of those that began since.
 SELECT count(DISTINCT decision) FROM record WHERE kind = 'outcome' AND length(body) = 0 AND at >= :since;
+
+-- name: last_of
+SELECT max(seq) FROM record WHERE decision = :decision;
+
+-- name: moments
+-- A page of when records were written, before :seq, the newest first.
+SELECT seq, at FROM record NOT INDEXED WHERE seq < :seq ORDER BY seq DESC LIMIT :page;
 
 -- name: left_of
 -- What is left of a decision's records that are emptied, each with the hash of the record before; the first record's is

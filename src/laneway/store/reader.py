@@ -331,6 +331,23 @@ class Reader:
 
     def _chain(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """The number and hash of record `after` and of every one behind it, as long as each follows from the last."""
+        with self._snapshot():
+            yield from self._links(after)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """All of it as it is now: what is emptied meanwhile, and the record that says so, are both still to come."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                self._db.rollback()
+
+    def _links(self, after: int) -> Iterator[tuple[int, bytes]]:
         salt: tuple[bytes] | None = self._db.execute(SQL["salt"]).fetchone()
         if salt is None:
             raise _BrokenError("the log's salt is gone: no link can be checked")
@@ -361,10 +378,10 @@ class Reader:
 
     def _cleared(self) -> Cleared:
         """What was emptied; what says so and was changed itself shows where the chain gets there."""
-        found: list[Erased] = []
-        for _, _, body in self._db.execute(SQL["erased"], {"seq": 0, "since": 0, "page": _NEWEST}):
+        found: list[tuple[int, int, Erased]] = []
+        for seq, at, body in self._db.execute(SQL["erased"], {"seq": 0, "since": 0, "page": _NEWEST}):
             with suppress(msgspec.MsgspecError):
-                found.append(_erased.decode(body))
+                found.append((seq, at, _erased.decode(body)))
         return Cleared(found)
 
     def _check_policies(self) -> None:

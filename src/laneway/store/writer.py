@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -165,27 +165,36 @@ class Log:
         with self._transaction() as db:
             db.execute(SQL["archive"], {"hash": hash, "text": text})
 
-    def empty(self, ids: Iterable[str], entry: Erased) -> Erased:
+    def empty(self, ids: Mapping[str, int], entry: Erased) -> set[str]:
         """Empty all records of these decisions, and write `entry` with the stretches that they are. Blocks.
 
-        All of it is on disk when this returns, or nothing was done and it raises LogError.
+        `ids` have the number of their last record: what has more by now is left alone. Which were emptied; all of it
+        is on disk when this returns, or nothing was done and it raises LogError.
         """
+        done = set[str]()
         with self._transaction() as db:
-            db.execute("PRAGMA secure_delete = ON").fetchall()
             rows: list[tuple[Left, bytes]] = []
-            for id in ids:
+            for id, last in ids.items():
+                if db.execute(SQL["last_of"], {"decision": id}).fetchone() != (last,):
+                    continue
+                done.add(id)
                 rows += [((*left,), before or genesis(self._salt))
                          for *left, before in db.execute(SQL["left_of"], {"decision": id})]  # fmt: skip
                 db.execute(SQL["empty"], {"decision": id})
-            made = msgspec.structs.replace(entry, records=stretches(sorted(rows)))
-            tip: tuple[int, bytes] = db.execute(SQL["tip"]).fetchone()
-            db.executemany(SQL["append"], _linked([self._line(made)], *tip))
-        return made
+            if done:
+                made = msgspec.structs.replace(entry, records=stretches(sorted(rows)))
+                tip: tuple[int, bytes] = db.execute(SQL["tip"]).fetchone()
+                db.executemany(SQL["append"], _linked([self._line(made)], *tip))
+        return done
 
     def scrub(self) -> None:
         """Have the write-ahead log forget what was emptied, unless somebody reads it; the next time it is."""
         with self._turn, suppress(sqlite3.Error):
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._db.execute("PRAGMA busy_timeout = 0")  # requests wait behind this
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._db.execute("PRAGMA busy_timeout = 5000")
 
     def commitment(self, data: bytes) -> str:
         """A hash of `data` keyed with this log's salt: equal only for equal data within this log."""
@@ -300,6 +309,7 @@ def _in_use(path: Path, lock: Path) -> LogInUse:
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA secure_delete = ON").fetchall()
     return db
 
 
