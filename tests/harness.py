@@ -67,7 +67,7 @@ gate:
   weak: [strongest, {on_weak}]{more_gate}
 deadlines: {{interactive: {{first_byte: {first_byte}, total: {total}}}}}
 fallbacks:
-  - {{says: The next allowed lane takes over., then: [next, refuse]}}
+  - {{says: The next allowed lane takes over., then: [next, {then}]}}
 reviews:
   - {{says: A lawyer reads risk flags before release., when: {{workload: flags}}, release: after-approval{review_more}}}
 {tail}
@@ -78,6 +78,7 @@ def policy_text(home: str, premium: str, **changes: str) -> str:
     """The bench's policy over two lanes' addresses."""
     values = {
         "on_weak": "marked",
+        "then": "refuse",
         "first_byte": "5s",
         "total": "10s",
         "until": f"{TOMORROW}",

@@ -309,7 +309,7 @@ def test_every_end_of_a_case_is_documented() -> None:
             "unknown_field", "not_answered", "feedback_full", "unknown_decision"}  # fmt: skip
     http |= {"class_not_lower", "comment_needed", "content_unavailable", "invalid_body", "lane_not_allowed", "no_reviewer",
              "nothing_to_approve", "nothing_written", "original_text", "own_request", "review_closed", "review_expired",
-             "review_gone", "review_lost", "review_rejected", "review_unanswered", "reviewers_unusable", "too_long",
+             "review_gone", "review_lost", "review_rejected", "review_unanswered", "reviewers_unusable", "reviews_full", "too_long",
              "unknown_action", "unknown_review", "words_changed", "wrong_role"}  # fmt: skip
     http |= {"paused", "stopped", "unknown_lever", "unknown_target"}
     known = {code.replace("-", "_") for code in policy_cases._CODES}

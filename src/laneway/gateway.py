@@ -21,7 +21,7 @@ from laneway.aside import aside
 from laneway.classify import classify
 from laneway.clock import new_id, today
 from laneway.decide import decide
-from laneway.decision import Hold, Refuse, Route
+from laneway.decision import Decision, Hold, Route
 from laneway.erasure import subject_hash
 from laneway.errors import ContentError, GuardError, LaneError, LanewayError, LogError
 from laneway.evidence.standing import Standing
@@ -31,8 +31,8 @@ from laneway.judge import judged
 from laneway.levers import Levers, sentence
 from laneway.policy import Policy
 from laneway.providers import Provider
-from laneway.record import HELD, Lever, Opening, Outcome, Shut, Status, Verdict
-from laneway.refusal import HALTED, Stopped, no_outage, rejected, told, unanswered, withheld
+from laneway.record import HELD, Cause, Lever, Opening, Outcome, Shut, Status, Verdict
+from laneway.refusal import HALTED, Stopped, no_outage, no_room, rejected, told, unanswered, withheld
 from laneway.request import Request
 from laneway.review.acts import Kept, Words
 from laneway.review.captured import Captures, days_of
@@ -119,7 +119,7 @@ class Gateway:
             source=onward.source if onward else "",
         )  # fmt: skip
         id = onward.id if onward else new_id(self.log.now())
-        if not isinstance(decision, Route):
+        if not isinstance(decision, Route) or (decision.release == "after-approval" and self.desk.full):
             raise await self._turned_away(id, opening, decision, started, (body, headers))
         run = Run(
             id=id, said=(body, headers), policy=policy, request=request, opening=opening, signals=signals,
@@ -193,7 +193,7 @@ class Gateway:
 
     async def _held(self, run: Run, got: Got, verdict: Verdict) -> Held | None:
         """The answer, put away for a person, where one is to release it."""
-        weak = verdict.verdict == "hold" and self.desk.able
+        weak = verdict.verdict == "hold" and self.desk.able and not self.desk.full
         if verdict.verdict == "refuse" or not (weak or run.route.release == "after-approval"):
             return None
         kept = Kept.of(run.policy, run.route, run.said, "gate")
@@ -294,23 +294,36 @@ class Gateway:
             _log.warning("decision %s, which a reviewer sent on from %s: %s", onward.id, onward.source, error)
 
     async def _turned_away(
-        self, id: str, opening: Opening, decision: Hold | Refuse, started: float, said: tuple[bytes, Mapping[str, str]]
+        self, id: str, opening: Opening, decision: Decision, started: float, said: tuple[bytes, Mapping[str, str]]
     ) -> LanewayError:
-        """Record a Hold or a Refuse, before any lane was called."""
+        """Record a Hold or a Refuse, or that there is no room for what would wait, before any lane was called."""
         held = isinstance(decision, Hold)
-        code = decision.reasons[0].code.replace("-", "_")
+        code = "reviews_full" if isinstance(decision, Route) else decision.reasons[0].code.replace("-", "_")
         took = round((time.monotonic() - started) * 1000, 3)
         status: Status = "held" if held else "refused"
-        outcome, item = Outcome(id=id, status=status, code=code, opening=opening, total_ms=took), None
-        if held and self.desk.able:
-            item = await self.desk.keep(id, opening, "hold", Kept.of(self.active.policy, decision, said), None)
-        await self.log.append(outcome, *((item.review,) if item else ()))
+        outcome = Outcome(id=id, status=status, code=code, opening=opening, total_ms=took)
+        item = await self._put_away(id, opening, "hold", Kept.of(self.active.policy, decision, said)) if held else None
+        try:
+            await self.log.append(outcome, *((item.review,) if item else ()))
+        except LogError:
+            await self.desk.drop(id)
+            raise
         self.traffic.ended[status] += 1
-        if item is not None:
+        if item:
             return self.desk.put(item, opening, None).waiting(item.ticket)
+        if isinstance(decision, Route):
+            return no_room(len(self.desk.items), id)
         return Stopped(503 if code in HALTED else 403, code, told(decision, opening, id), decision=id,
                        rule=decision.reasons[0].rule, says=decision.reasons[0].says,
                        rejected=rejected(decision))  # fmt: skip
+
+    async def _put_away(self, id: str, opening: Opening, cause: Cause, kept: Kept) -> Held | None:
+        """What is held without an answer, for people; None where that cannot be, and it is held all the same."""
+        with suppress(ContentError):
+            return (
+                await self.desk.keep(id, opening, cause, kept, None) if self.desk.able and not self.desk.full else None
+            )
+        return None
 
     async def _failed(self, run: Run, error: LaneError) -> LanewayError:
         """No lane answered."""
@@ -318,10 +331,11 @@ class Gateway:
         if ours is not None:
             return await self._ended(run, "failed", ours)
         stopped = unanswered(run, error)
-        held = run.route.on_failure == "hold" and stopped.code not in HALTED
-        if not held or not self.desk.able:
-            return await self._ended(run, "held" if held else "refused", stopped)
-        item = await self.desk.keep(run.id, run.opening, "failure", Kept.of(run.policy, run.route, run.said), None)
+        if run.route.on_failure != "hold" or stopped.code in HALTED:
+            return await self._ended(run, "refused", stopped)
+        item = await self._put_away(run.id, run.opening, "failure", Kept.of(run.policy, run.route, run.said))
+        if item is None:
+            return await self._ended(run, "held", stopped)
         await self._record(run, "held", None, None, stopped.code, held=item)
         return self.desk.items[run.id].waiting(item.ticket)
 

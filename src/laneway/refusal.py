@@ -7,7 +7,7 @@ from laneway.errors import LaneError, LanewayError
 from laneway.record import Attempt, Opening, Verdict
 from laneway.run import Run
 
-__all__ = ["HALTED", "Stopped", "no_outage", "rejected", "told", "unanswered", "withheld"]
+__all__ = ["HALTED", "Stopped", "no_outage", "no_room", "rejected", "told", "unanswered", "withheld"]
 
 
 HALTED = ("stopped", "paused")
@@ -32,6 +32,12 @@ def no_outage(error: LaneError) -> Stopped | None:
     if error.code == "slow-reader":
         return Stopped(408, "slow_reader", f"{error}; read faster, or ask for less")
     return None
+
+
+def no_room(waiting: int, id: str) -> Stopped:
+    """What the client is told where so much waits for people that no more is taken."""
+    message = f"{waiting:,} answers wait for people, and no more are taken; ask them to look, or send it again later."
+    return Stopped(503, "reviews_full", message, decision=id, retry_after=60)
 
 
 def unanswered(run: Run, error: LaneError) -> Stopped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -12,10 +12,10 @@ from laneway.decision import Decision
 from laneway.errors import RequestError, did_you_mean, shown
 from laneway.policy import Policy
 from laneway.policy import Review as Rule
-from laneway.record import Action, Opening, Resolution, Review
+from laneway.record import Action, Feedback, Opening, Resolution, Review
 from laneway.request import strings
 
-__all__ = ["Act", "Kept", "Waits", "Words", "checked", "current", "final", "signed"]
+__all__ = ["Act", "Kept", "Waits", "Words", "checked", "current", "final", "heard", "signed"]
 
 _LONGEST = 2**20
 _CARRIED = ("laneway-user", "laneway-subject")
@@ -143,10 +143,20 @@ def final(resolutions: Iterable[Resolution]) -> Resolution | None:
     return next((each for each in resolutions if each.final), None)
 
 
-def signed(before: Iterable[Resolution], action: Action, content: str, by: str) -> int:
-    """How many people stand behind the same words, `by` among them."""
+def signed(before: Iterable[Resolution], action: Action, content: str, by: str, people: Container[str]) -> int:
+    """How many people stand behind the same words, `by` among them; only `people` count, who still may."""
     kinds = ("reclassify",) if action == "reclassify" else ("approve", "edit")
-    return len({by, *(each.by for each in before if each.content == content and each.action in kinds)})
+    return len(
+        {by, *(each.by for each in before if each.content == content and each.action in kinds and each.by in people)}
+    )
+
+
+def heard(lane: str | None, before: Iterable[Resolution], made: Resolution) -> Feedback | None:
+    """What a resolution says of the lane whose answer it was."""
+    if lane is None or not made.final or made.action not in ("approve", "edit", "reject"):
+        return None
+    good = made.action == "approve" and not any(each.action == "edit" for each in before)
+    return Feedback(id=made.id, accepted=good, by=made.by, source="reviewer", reason=made.action)
 
 
 def checked(

@@ -10,27 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import hashlib
 import hmac
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
+from functools import partial
 
 from laneway.errors import ContentError, LogError, RequestError, ReviewersError, UsageError
-from laneway.record import Cause, Feedback, Opening, Resolution, Review
-from laneway.review.acts import Act, Kept, Words, checked, current, final, signed
+from laneway.record import Cause, Opening, Resolution, Review
+from laneway.review.acts import Act, Kept, Words, checked, current, final, heard, signed
 from laneway.review.item import Held, Item, Onward, Waiting
-from laneway.review.people import People, Person, alike
+from laneway.review.people import People, Person, alike, hashed
 from laneway.store import Content, Log, Reader, Story
-from laneway.store.content import Part
+from laneway.store.content import place
 
-__all__ = ["COMMENT_DAYS", "FETCH_DAYS", "Desk"]
+__all__ = ["COMMENT_DAYS", "FETCH_DAYS", "MOST", "Desk"]
 
 FETCH_DAYS = 7
 """How long a released answer waits for its caller."""
 COMMENT_DAYS = 183
 """How long people's comments are kept."""
+
+MOST = 10_000
+"""How many items may wait at once."""
 
 _FETCHED_SECONDS = 3600
 _SWEEP_SECONDS = 2.0
@@ -43,6 +46,7 @@ class Desk:
     """The queue of one server. Without people or content nothing can be held for review, and `able` is False.
 
     `allowed` says where a request may be sent, `onward` sends it, `heard` counts rejections anew: the gateway's.
+    Whoever changes what waits has its `turn`. At most `most` wait, and what was under way by then.
     """
 
     def __init__(self, log: Log, people: People | None = None, content: Content | None = None) -> None:
@@ -51,11 +55,16 @@ class Desk:
         self.allowed: Callable[[Opening], list[str]] = lambda _: []
         self.onward: Callable[[Onward], Coroutine[None, None, None]] | None = None
         self.told: Callable[[Item], None] = lambda _: None
-        self.heard: Callable[[], Coroutine[None, None, None]] = _unheard
-        self.stopping = False
-        self._turn = asyncio.Lock()
+        self.heard: Callable[[], Coroutine[None, None, None]] = partial(asyncio.sleep, 0)
+        self.stopping, self.most = False, MOST
+        self.turn = asyncio.Lock()
         self._sent: dict[str, asyncio.Task[None]] = {}
         self._swept = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that nothing more is taken: it lies in memory, and its words on disk."""
+        return len(self.items) >= self.most
 
     @property
     def able(self) -> bool:
@@ -82,6 +91,9 @@ class Desk:
         """
         if self.people is not None and self.people.can_review():
             self.place()
+        elif place(self.log.path).exists():  # nobody reviews any more, and what is there has its time
+            with suppress(ContentError, UsageError):
+                self.place()
         if self.content is None:
             return
         opened: dict[str, list[Resolution]] = {}
@@ -97,9 +109,9 @@ class Desk:
                 story = reader.story(id)
                 if story is not None and story.review is not None:
                     lane = story.outcome.entry.lane if story.outcome else None
-                    item = Item(story.review.entry, story.opening, lane, story.review.at)
+                    review = story.review.entry
+                    item = self.items[id] = Item(review, story.opening, lane, story.review.at, self.log.now())
                     item.resolutions = done
-                    self.items[id] = item
         for id in {piece.decision for piece in self.content.pieces("review")} - self.items.keys():
             self.content.erase(id, but="released")
 
@@ -121,14 +133,14 @@ class Desk:
 
         await asyncio.to_thread(write)
         review = Review(id=id, rule=rule.id, cause=cause, until=until, eyes=rule.eyes, comment=rule.comment,  # type: ignore[arg-type]
-                        ticket=_hash(ticket), asker=opening.asker)  # fmt: skip
+                        ticket=hashed(ticket), asker=opening.asker)  # fmt: skip
         return Held(review, ticket, rule.wait)
 
     def put(self, held: Held, opening: Opening, lane: str | None) -> Item:
         """The item is on record: it waits."""
         review = held.review
         at = datetime.datetime.fromtimestamp(self.log.now() / 1e9, datetime.UTC)
-        item = self.items[review.id] = Item(review, opening, lane, at)
+        item = self.items[review.id] = Item(review, opening, lane, at, self.log.now())
         self.told(item)
         return item
 
@@ -158,16 +170,15 @@ class Desk:
         """
         item = self.items.get(id)
         if item is not None:
-            if hmac.compare_digest(_hash(ticket), item.review.ticket):
-                if self._over(item):
-                    await self._expire(item)
-                else:
-                    raise item.waiting(ticket)
-            else:
+            if not hmac.compare_digest(hashed(ticket), item.review.ticket):
                 raise _unknown(id)
+            if not item.over(self.log.now()):
+                raise item.waiting(ticket)
+            async with self.turn:
+                await self._expire(item)
         story = await asyncio.to_thread(self._story, id)
         review = story.review.entry if story is not None and story.review is not None else None
-        if story is None or review is None or not hmac.compare_digest(_hash(ticket), review.ticket):
+        if story is None or review is None or not hmac.compare_digest(hashed(ticket), review.ticket):
             raise _unknown(id)
         return story.opening, await self._released(story, ticket)
 
@@ -202,13 +213,14 @@ class Desk:
     async def _words(self, id: str, content: str | None) -> Words:
         """The released words, if they are those whose hash is on record; once fetched they go soon."""
         kept = self._content()
-        data = await asyncio.to_thread(kept.get, id, "released")
+        now = self.log.now() // 1000
+        data = await asyncio.to_thread(kept.get, id, "released", now)
         if data is None:
             raise RequestError(410, "review_gone", f"the released answer of {id} was erased, as it was not fetched "
                                "in time or was fetched before; ask again")  # fmt: skip
         if content is not None and self.log.commitment(data) != content:
             raise ContentError(f"the words kept for {id} are not those that were approved; nothing is released")
-        await asyncio.to_thread(kept.shorten, id, "released", self.log.now() // 1000 + _FETCHED_SECONDS * 1_000_000)
+        await asyncio.to_thread(kept.shorten, id, "released", now + _FETCHED_SECONDS * 1_000_000)
         return Words.decoded(data)
 
     async def answered(self, onward: str, subject: str, words: Words) -> None:
@@ -244,9 +256,9 @@ class Desk:
 
     async def resolve(self, id: str, by: Person, act: Act, classes: tuple[str, ...]) -> Resolution:
         """What `by` does with an item, on record. Raises RequestError where they may not, or not so; LogError."""
-        async with self._turn:
+        async with self.turn:
             item = self.item(id)
-            if self._over(item):
+            if item.over(self.log.now()):
                 await self._expire(item)
                 raise RequestError(409, "review_expired", f"the time of {id} is over: nothing of it is released")
             self._may(item, by)
@@ -260,7 +272,7 @@ class Desk:
             self._seen(id, act, current(answer, edits))
             made = self._made(item, by, act, words)
             await asyncio.to_thread(self._prepare, item, act, made, words)
-            word = self._word(item, made)
+            word = heard(item.lane, item.resolutions, made)
             await self.log.append(made, *((word,) if word else ()))
             item.resolutions.append(made)
             if word is not None and not word.accepted:
@@ -273,8 +285,16 @@ class Desk:
     def _may(self, item: Item, by: Person) -> None:
         if by.role != "review":
             raise RequestError(403, "wrong_role", f"{by.name} has the role {by.role}, which changes nothing")
+        if by.name not in self._reviewers():  # removed since the request came in
+            raise RequestError(401, "no_reviewer", f"{by.name} may not review any more")
         if self.own(item, by):
             raise RequestError(403, "own_request", f"{by.name} asked for this answer; somebody else must decide")
+
+    def _reviewers(self) -> set[str]:
+        try:
+            return {each.name for each in (self.people.all() if self.people else ()) if each.role == "review"}
+        except ReviewersError as error:
+            raise RequestError(503, "reviewers_unusable", f"{error}") from None
 
     def own(self, item: Item, by: Person) -> bool:
         """Whether it was `by` who asked."""
@@ -288,7 +308,7 @@ class Desk:
 
     def _made(self, item: Item, by: Person, act: Act, words: Words | None) -> Resolution:
         content = self.commitment(words) if words else ""
-        enough = signed(item.resolutions, act.action, content, by.name) >= item.review.eyes
+        enough = signed(item.resolutions, act.action, content, by.name, self._reviewers()) >= item.review.eyes
         ends = act.action in ("reject", "send") or enough
         child = f"{self.log.now() // 1_000_000:011x}-{secrets.token_hex(6)}"
         return Resolution(
@@ -311,14 +331,6 @@ class Desk:
         if words is not None and act.action in ("approve", "edit") and made.final:
             put("released", words.encoded(), now + FETCH_DAYS * _DAY)
 
-    @staticmethod
-    def _word(item: Item, made: Resolution) -> Feedback | None:
-        """What the resolution says of the lane whose answer it was."""
-        if item.lane is None or not made.final or made.action not in ("approve", "edit", "reject"):
-            return None
-        good = made.action == "approve" and not any(each.action == "edit" for each in item.resolutions)
-        return Feedback(id=made.id, accepted=good, by=made.by, source="reviewer", reason=made.action)
-
     def _send(self, kept: Kept, act: Act, made: Resolution, item: Item) -> None:
         if not made.child or self.onward is None:
             return
@@ -340,16 +352,13 @@ class Desk:
 
     async def sweep(self) -> None:
         """Close what is past its time, and erase what is."""
-        for item in [item for item in self.items.values() if self._over(item)]:
-            async with self._turn:
+        for item in [item for item in self.items.values() if item.over(self.log.now())]:
+            async with self.turn:
                 await self._expire(item)
         now = self.log.now() // 1000
         if self.content is not None and now - self._swept > _ERASE_EVERY:
             self._swept = now
             await asyncio.to_thread(self.content.erase_due, now)
-
-    def _over(self, item: Item) -> bool:
-        return self.log.now() // 1000 >= item.review.until
 
     async def _expire(self, item: Item) -> None:
         if item.review.id in self.items:
@@ -360,8 +369,7 @@ class Desk:
         self.items.pop(item.review.id, None)
         item.closed.set()
         try:
-            but: Part = "released" if released else "comment"
-            await asyncio.to_thread(self._content().erase, item.review.id, but=but)
+            await asyncio.to_thread(self._content().erase, item.review.id, but="released" if released else "comment")
         except ContentError as error:  # the next start erases it
             _log.error("the words of %s could not be erased: %s", item.review.id, error)
 
@@ -386,14 +394,6 @@ class Desk:
         with closing(Reader.open(self.log.path)) as reader:
             story = reader.story(id)
         return story if story is not None and story.id == id else None
-
-
-async def _unheard() -> None:
-    """Nobody counts rejections."""
-
-
-def _hash(ticket: str) -> str:
-    return hashlib.sha256(ticket.encode(errors="replace")).hexdigest()
 
 
 def _unknown(id: str) -> RequestError:

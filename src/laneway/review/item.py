@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import time
 from typing import NamedTuple
 
 from laneway.errors import LanewayError
@@ -40,16 +41,23 @@ class Onward(NamedTuple):
 
 
 class Item:
-    """One decision that waits: what the log says of it, and what people did so far."""
+    """One decision that waits: what the log says of it, and what people did so far. `now` is UTC in ns."""
 
-    def __init__(self, review: Review, opening: Opening, lane: str | None, at: datetime.datetime) -> None:
+    def __init__(
+        self, review: Review, opening: Opening, lane: str | None, at: datetime.datetime, now: int
+    ) -> None:  # fmt: skip
         self.review, self.opening, self.lane, self.at = review, opening, lane, at
+        self._ends = time.monotonic() + (review.until - now // 1000) / 1e6
         self.resolutions: list[Resolution] = []
         self.closed = asyncio.Event()
 
     def waiting(self, ticket: str) -> Waiting:
         """What its caller is told."""
         return Waiting(self.review.id, ticket, self.until)
+
+    def over(self, now: int) -> bool:
+        """Whether its time is over at `now` (UTC, ns), or by a clock that nobody sets back."""
+        return now // 1000 >= self.review.until or time.monotonic() >= self._ends
 
     @property
     def until(self) -> datetime.datetime:

@@ -314,7 +314,7 @@ async def _wait(exchange: Exchange, waiting: Waiting) -> None:
     told = {"object": "laneway.review", "review": waiting.id, "status": "pending", "poll": poll,
             "until": waiting.until.isoformat(timespec="seconds")}  # fmt: skip
     if exchange.started:
-        message = f"A person must release this answer; ask for it at {poll}"
+        message = "A person must release this answer; ask for it where `poll` says"  # programs log messages
         event = openai.error_event("review_pending", message, kind="permission_error", param=None, details=told)
         await _Reply(exchange).finish(event, {}, stream=True)
         return

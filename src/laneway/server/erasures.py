@@ -29,8 +29,10 @@ async def erased(gateway: Gateway, body: bytes) -> dict[str, object]:
         raise RequestError(400, "unknown_field", f"the body has a field that is not read here; it may have {known}")
     said = openai.shaped(fields, _Body)
     content: Content | None = gateway.desk.place() if place(gateway.log.path).exists() else None
+    await gateway.captures.ended()  # what was answered before, and is about to be kept
     try:
-        made = await erase(gateway.log, content, said.subject, said.by, said.why)
+        async with gateway.desk.turn:  # nobody may put back what they had before them
+            made = await erase(gateway.log, content, said.subject, said.by, said.why)
     except LogError as error:
         message = f"The content was erased, and that could not be put on record: {error}. Send this again."
         raise Stopped(503, "log_unavailable", message) from None

@@ -101,14 +101,14 @@ class Content:
             db.execute(SQL["put"], name | made)
             return version
 
-    def get(self, decision: str, part: Part) -> bytes | None:
-        """The newest version of the part; None where there is none (any more)."""
-        return next(iter(self.versions(decision, part)[-1:]), None)
+    def get(self, decision: str, part: Part, now: int = 0) -> bytes | None:
+        """The newest version of the part; None where there is none (any more), or its time is over at `now`."""
+        return next(iter(self.versions(decision, part, now)[-1:]), None)
 
-    def versions(self, decision: str, part: Part) -> list[bytes]:
+    def versions(self, decision: str, part: Part, now: int = 0) -> list[bytes]:
         """All versions of the part, oldest first."""
         with self._reading() as db:
-            rows = db.execute(SQL["versions"], {"decision": decision, "part": part}).fetchall()
+            rows = db.execute(SQL["versions"], {"decision": decision, "part": part, "now": now}).fetchall()
         return [self._opened(decision, part, version, sealed) for version, sealed in rows]
 
     def pieces(self, why: _Why | None = None) -> list[Piece]:

@@ -29,7 +29,7 @@ INSERT INTO piece (decision, part, version, why, subject, until, sealed)
 VALUES (:decision, :part, :version, :why, :subject, :until, :sealed);
 
 -- name: versions
-SELECT version, sealed FROM piece WHERE decision = :decision AND part = :part ORDER BY version;
+SELECT version, sealed FROM piece WHERE decision = :decision AND part = :part AND until > :now ORDER BY version;
 
 -- name: pieces
 SELECT decision, part, version, why, until FROM piece WHERE :why IS NULL OR why = :why ORDER BY decision, part, version;
