@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.acceptance.test_reviews import desk
@@ -16,6 +17,7 @@ from laneway.review.acts import Act
 from laneway.review.people import FILE, People
 
 NAME = "Zoë Müller"
+SECRET = "The ménage at Rue Noire buys Havsbris in May"
 
 
 @pytest.mark.parametrize(
@@ -176,5 +178,50 @@ def test_a_place_that_fails_leaves_nothing_open_in_the_log(tmp_path: Path) -> No
             assert story.outcome is not None
             assert (story.outcome.entry.status, story.outcome.entry.code) == ("held", "held_after_failure")
             assert it.bench.gateway.desk.items == {}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "system", "content": SECRET}, {"role": "user", "content": "Sum it up, please"}],
+        [{"role": "user", "content": [{"type": "text", "text": SECRET}, {"type": "text", "text": "Sum it up, please"}]}],
+        [{"role": "user", "content": "Sum it up, please"}, {"role": "assistant", "content": SECRET},
+         {"role": "user", "content": "Once more, please"}],
+        [{"role": "user", "content": "\uff34" + SECRET[1:]}],
+    ],
+    ids=["system", "part", "assistant", "wide letters"],
+)  # fmt: skip
+def test_no_message_and_no_part_of_one_goes_on_whole_as_an_extract(tmp_path: Path, messages: list[Any]) -> None:
+    """Whoever wrote it, in whichever letters and spaces."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            asked = {"laneway-workload": "flags", "laneway-sensitivity": "confidential"}
+            told = (await it.bench.ask(None, asked, messages=messages)).json
+            text = "So: " + unicodedata.normalize("NFD", SECRET).replace(" ", "  ").upper()
+            got = await it.act(told["review"], "reclassify", text=text, to="internal", comment="harmless")
+            assert (got.status, got.error["code"]) == (400, "original_text")
+
+    run(test)
+
+
+def test_who_asked_and_about_what_stays_with_an_extract(tmp_path: Path) -> None:
+    """Said in `metadata` it counts as in a header: nobody approves what comes of their own request, and it is erased."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            said = {"laneway-user": "Bo", "Laneway-Subject": "matter 1", "laneway-sensitivity": "confidential"}
+            told = await it.held(metadata=said)
+            opening = it.bench.gateway.desk.items[told["review"]].opening
+            more = {"text": "Which risks has a clause like that?", "to": "internal", "comment": "harmless"}
+            child = (await it.act(told["review"], "reclassify", "Anna", **more)).json["child"]
+            while (await it.poll(told)).status == 202:
+                await asyncio.sleep(0.01)
+            made = it.bench.story(child).opening
+            assert (made.asker, made.subject) == (opening.asker, opening.subject)
+            assert made.asker
+            assert made.subject
 
     run(test)

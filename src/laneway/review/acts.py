@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -18,6 +19,9 @@ from laneway.request import strings
 __all__ = ["Act", "Kept", "Waits", "Words", "checked", "current", "final", "heard", "signed"]
 
 _LONGEST = 2**20
+_NOT_SAID = ("role", "name", "tool_call_id")
+_SAID = ("content", "text", "arguments", "refusal")
+_TELLS = 12  # characters; less stands in many a text
 _CARRIED = ("laneway-user", "laneway-subject")
 
 
@@ -79,21 +83,38 @@ class Kept(msgspec.Struct, frozen=True):
             return []
         return [(str(message.get("role", "")), _text(message)) for message in body.messages]
 
+    def texts(self) -> list[str]:
+        """Every text that somebody wrote, by itself: each message, and each of its parts."""
+        try:
+            body = msgspec.json.decode(self.body, type=_Body)
+        except msgspec.MsgspecError:
+            return []
+        said = [{k: v for k, v in message.items() if k not in _NOT_SAID} for message in body.messages]
+        parts = [
+            text
+            for each in said
+            for place, text in strings(each)
+            if place.split(".")[-1] in _SAID and len(text) >= _TELLS
+        ]
+        return [*(_text(message) for message in body.messages if message.get("role") == "user"), *parts]
+
     def onward(self, act: Act, opening: Opening) -> tuple[bytes, dict[str, str]]:
         """The request that an act sends on: the same to another lane, or an extract with a lower label."""
-        carried = {name: value for name, value in self.headers.items() if name in _CARRIED}
+        body: dict[str, object] = msgspec.json.decode(self.body)
+        metadata = body.get("metadata")
+        written = metadata if isinstance(metadata, Mapping) else {}
         if act.action == "reclassify":
+            carried = {k: v for k, v in self.headers.items() if k in _CARRIED}
+            carried |= {k.lower(): v for k, v in written.items() if k.lower() in _CARRIED}
             said = {"model": "auto", "messages": [{"role": "user", "content": act.text}]}
             labels = {"laneway-sensitivity": act.to, "laneway-latency": opening.signals.latency}
             return msgspec.json.encode(said), carried | labels
-        body: dict[str, object] = msgspec.json.decode(self.body)
         body |= {"model": f"lane/{act.lane}", "stream": False}
         body.pop("stream_options", None)
         floor = {"laneway-sensitivity": opening.signals.sensitivity}
         work = {"laneway-workload": opening.signals.workload} if opening.signals.workload else {}
-        metadata = body.get("metadata")
-        if isinstance(metadata, Mapping):  # the labels there would be given twice
-            body["metadata"] = {k: v for k, v in metadata.items() if k not in (*floor, *work)}
+        if written:  # the labels there would be given twice
+            body["metadata"] = {k: v for k, v in written.items() if k.lower() not in (*floor, *work)}
         return msgspec.json.encode(body), self.headers | floor | work
 
 
@@ -203,15 +224,16 @@ def _extract(act: Act, item: Waits, kept: Kept, classes: tuple[str, ...]) -> Wor
     if not act.text.strip():
         raise RequestError(400, "nothing_written", "an extract is what may be told of the request", "text")
     told = _plain(act.text)
-    for role, text in kept.messages():
-        if role == "user" and _plain(text) and _plain(text) in told:
+    for text in kept.texts():
+        if _plain(text) and _plain(text) in told:
             raise RequestError(400, "original_text", "that holds the original whole, which is never released under "
                                "a lower label: write what may be told of it", "text")  # fmt: skip
     return Words(act.text, extract=act.to)
 
 
 def _plain(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())
+    """As it is compared: letters and digits alone, however they are capitalised, spaced or composed."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text).casefold() if c.isalnum())
 
 
 def _text(message: Mapping[str, object]) -> str:
