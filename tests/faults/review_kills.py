@@ -12,74 +12,29 @@ import json
 import os
 import random
 import re
-import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+from tests.faults.review_disk import Disk
+from tests.faults.review_lives import FAST, lived
 from tests.harness import policy_text
 
 from laneway.providers.scripted import ScriptedLane
 from laneway.review.people import FILE, People
 from laneway.store import Reader
 
-__all__ = ["BLIND", "EARLY", "LATE", "PLAIN", "Figures", "Ledger", "judged", "played"]
-
-FAST = 20
-"""How much faster the server's clock runs: a minute of `within` is three seconds."""
+__all__ = ["Figures", "Ledger", "judged", "played"]
 
 _SHORT = 60 / FAST
 _SLACK = 0.3
 _PEOPLE = ("Anna", "Bo", "Cy")
-_WORK = {"flags": 1, "pairs": 2, "waits": 1, "short": 1}
-
-PLAIN = f"""
-import os, random, signal, sys, time
-from laneway.store import Content, Log
-begin = float(os.environ["BEGIN"])
-Log.open.__func__.__defaults__ = (lambda: int((begin + (time.time() - begin) * {FAST}) * 1e9),)
-
-def deadly(owner, name, chance):
-    plain = getattr(owner, name)
-    def died(self, *args, **kwargs):
-        before, after = random.random() < chance, random.random() < chance
-        if before:
-            os.kill(os.getpid(), signal.SIGKILL)
-        made = plain(self, *args, **kwargs)
-        if after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return made
-    setattr(owner, name, died)
-
-for name in ("put", "erase", "get"):
-    deadly(Content, name, 0.0015)
-"""
-"""What the server's process does first: its clock runs fast, and it dies now and then around what it keeps."""
-
-BLIND = "from laneway.review import desk; desk.signed = lambda *_: 2\n"
-"""A server that counts any one person as two."""
-
-LATE = "from laneway.review.desk import Desk; Desk._over = lambda *_: False\n"
-"""A server that knows no time-out."""
-
-EARLY = """
-import asyncio
-import datetime
-from laneway.store import writer
-plain = writer.Log.append
-async def append(self, *entries, otherwise=None):
-    task = asyncio.ensure_future(asyncio.sleep(0.15))
-    task.add_done_callback(lambda _: asyncio.ensure_future(plain(self, *entries, otherwise=otherwise)))
-writer.Log.append = append
-"""
-"""A server that goes on before its records are on disk."""
-
-_SERVE = "from laneway.cli import main; main()"
+_WORK = {"flags": 1, "pairs": 2, "waits": 1, "short": 1, "walled": 1}
 
 
 class Sent(NamedTuple):
@@ -105,6 +60,11 @@ class Asked:
     got: list[tuple[float, str]] = field(default_factory=list)
     refused: str = ""
 
+    @property
+    def id(self) -> str:
+        """The item of whose answer the client was told to ask for."""
+        return self.poll.removeprefix("/reviews/").partition("?")[0]
+
 
 @dataclass
 class Ledger:
@@ -113,18 +73,29 @@ class Ledger:
     asked: dict[int, Asked] = field(default_factory=dict)
     sent: dict[int, list[Sent]] = field(default_factory=lambda: defaultdict(list))
     closed: dict[int, tuple[float, str]] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    queue: list[str] = field(default_factory=list)
+    stayed: list[str] = field(default_factory=list)
+    outside: list[bytes] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     deaths: int = 0
 
 
 class Figures(NamedTuple):
-    """What the ledgers say: releases, those nobody approved, approvals that were confirmed and lost, and the chain."""
+    """What the ledgers say: releases, those nobody approved, approvals that were confirmed and lost, and the chain.
+
+    `stayed` are words on disk that should have gone, `queue` what waits and should not, or the other way round, and
+    `crossed` the walled requests that a lane outside saw anything of.
+    """
 
     asked: int
     released: int
     unapproved: list[str]
     lost: list[str]
+    stayed: list[str]
+    queue: list[str]
+    crossed: list[int]
     chain: str
     answers: Counter[str]
 
@@ -144,10 +115,13 @@ async def played(folder: Path, kills: int, *, defect: str = "", seed: int = 1, s
         policy = folder / "laneway.yaml"
         policy.write_text(_policy(home.url, premium.url))
         environment = os.environ | {"BEGIN": f"{time.time()}", "PREMIUM_KEY": "sk-scripted"}
-        world = _World(ledger, tokens, session, chance)
+        world, disk = _World(ledger, tokens, session, chance), Disk(folder / "laneway.db")
         doing = [asyncio.create_task(each) for each in world.everybody()]
         while ledger.kills < kills and time.monotonic() < end:
-            async with _served(policy, environment, defect) as (process, url):
+            disk.noted()
+            async with lived(policy, environment, defect) as (process, url):
+                disk.searched(ledger.ended if url else {})
+                await world.queued(url)
                 world.url = url
                 with suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), chance.uniform(0.2, 1.2))
@@ -159,11 +133,13 @@ async def played(folder: Path, kills: int, *, defect: str = "", seed: int = 1, s
             task.cancel()
         await asyncio.gather(*doing, return_exceptions=True)
         calm = environment | {"CALM": "1"}
-        async with _served(policy, calm, "") as (process, url):
+        async with lived(policy, calm, "") as (process, url):
             world.url = url
             await world.collect()
             process.terminate()
             await process.wait()
+        disk.searched(ledger.ended)
+        ledger.stayed, ledger.outside = disk.stayed, [seen.raw for seen in premium.seen]
     return ledger
 
 
@@ -182,7 +158,10 @@ def judged(folder: Path, ledger: Ledger) -> Figures:
     with closing(Reader.open(folder / "laneway.db")) as reader:
         found = reader.verify()
     released = sum(bool(one.got) for one in ledger.asked.values())
-    return Figures(len(ledger.asked), released, unapproved, lost, found.problem or "holds", ledger.answers)
+    walled = {one.number for one in ledger.asked.values() if one.work == "walled"}
+    told = {int(number) for raw in ledger.outside for number in re.findall(rb"Question (\d+)", raw)}
+    return Figures(len(ledger.asked), released, unapproved, lost, ledger.stayed, ledger.queue, sorted(walled & told),
+                   found.problem or "holds", ledger.answers)  # fmt: skip
 
 
 def _wrong(one: Asked, at: float, text: str, ledger: Ledger) -> str:
@@ -239,11 +218,14 @@ class _World:
     async def client(self) -> None:
         """Asks one thing after another; what it is told to poll for is polled by others."""
         while not self.ending:
+            if not self.url:
+                await asyncio.sleep(0.02)
+                continue
             number, work = len(self.ledger.asked) + 1, self.chance.choice(list(_WORK))
             by = self.chance.choice(("someone", "Anna", "Bo"))
             one = self.ledger.asked[number] = Asked(number, work, by, time.monotonic())
             body = {"model": work, "messages": [{"role": "user", "content": f"Question {number}."}]}
-            headers = {"laneway-user": by, "laneway-sensitivity": "confidential"}
+            headers = {"laneway-user": by, "laneway-sensitivity": "restricted" if work == "walled" else "confidential"}
             going = asyncio.create_task(self.call("POST", "/chat/completions", headers, body))
             if work == "waits" and self.chance.random() < 0.2:  # goes away while it waits
                 await asyncio.sleep(0.05)
@@ -261,7 +243,7 @@ class _World:
         """Fetches what was released, now and then with a wrong ticket."""
         while not self.ending:
             waiting = [one for one in self.ledger.asked.values() if one.poll and not one.got and not one.refused]
-            if waiting:
+            if waiting and self.url:
                 await self.poll(self.chance.choice(waiting), wrong=self.chance.random() < 0.1)
             await asyncio.sleep(0.01)
 
@@ -276,6 +258,8 @@ class _World:
             code = told["error"]["code"]
             self.ledger.answers[code] += 1
             one.refused = code if code.startswith("review_") else ""
+            if code in ("review_rejected", "review_expired"):
+                self.ledger.ended.setdefault(one.id, code)
 
     async def reviewer(self, name: str) -> None:
         """Takes an item, looks at it, and does something with it, right or wrong."""
@@ -311,6 +295,22 @@ class _World:
         self.ledger.answers[f"{name if name == 'Cleo' else 'reviewed'}: {status}"] += 1
         if status == 200 and done["final"]:
             self.ledger.closed[number] = time.monotonic(), action
+            self.ledger.ended[id] = action
+
+    async def queued(self, url: str) -> None:
+        """Hold what waits after a start against what must and what must not."""
+        if not url:
+            return
+        self.url, before = url, set(self.ledger.ended)
+        status, listed = await self.call("GET", "/reviews", {"authorization": f"Bearer {self.tokens['Cleo']}"})
+        if status != 200:
+            return
+        waiting = {each["review"] for each in listed["data"]}
+        self.ledger.queue += [f"{id} waits, and ended by {self.ledger.ended[id]}" for id in waiting & before]
+        for one in self.ledger.asked.values():
+            undecided = one.poll and one.work != "short" and not self.ledger.sent[one.number]
+            if undecided and one.id not in waiting:
+                self.ledger.queue.append(f"{one.id} ({one.work}) does not wait, and nobody decided about it")
 
     async def collect(self) -> None:
         """Ask for everything once more, until it is known what became of it, or its time is over."""
@@ -334,38 +334,13 @@ def _answer(lane: str) -> Callable[[dict[str, object]], str]:
 
 def _policy(home: str, premium: str) -> str:
     work = "".join(f"\n  {name}: {{sensitivity: internal}}" for name in _WORK if name != "flags")
-    text = policy_text(home, premium, more_work=work, total="30s", first_byte="5s")
-    text = text.replace(
-        "zones: [ours], says: Restricted data stays at home.", "zones: [ours, outside], says: All may go."
-    )
+    dear = "{input: 9.00, output: 30.00}"  # so that all goes outside that may
+    text = policy_text(home, premium, home_price=dear, more_work=work, total="30s", first_byte="5s")
+    wall = "  - {sensitivity: [restricted, confidential], zones: [ours], says: Restricted data stays at home.}\n"
+    text = text.replace(wall, wall.replace(", confidential", "") + wall.replace("restricted, ", "").replace(
+        "[ours]", "[ours, outside]"))  # fmt: skip
     rules = "".join(
         f"  - {{says: A person reads {name}., when: {{workload: {name}}}{more}}}\n"
-        for name, more in (("pairs", ", eyes: 2"), ("waits", ", wait: 10s"), ("short", ", within: 60s"))
+        for name, more in (("walled", ""), ("pairs", ", eyes: 2"), ("waits", ", wait: 10s"), ("short", ", within: 60s"))
     )
     return text.rstrip() + "\n" + rules
-
-
-@asynccontextmanager
-async def _served(
-    policy: Path, environment: dict[str, str], defect: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A server's process, killed in the end, and where it answers."""
-    first = PLAIN if "CALM" not in environment else PLAIN.partition("def deadly")[0]
-    line = ("serve", "--policy", str(policy), "--port", "0", "--json", "--no-console")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", first + defect + _SERVE, *line, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        printed = b""
-        while not printed.rstrip().endswith(b"\n}"):
-            more = await process.stdout.readline()
-            if not more:
-                break
-            printed += more
-        yield process, json.loads(printed)["url"] if printed else ""
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.faults.review_kills import BLIND, EARLY, LATE, judged, played
+from tests.faults.review_kills import judged, played
+from tests.faults.review_lives import BLIND, EARLY, LATE
 from tests.harness import run
 
 
