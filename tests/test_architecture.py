@@ -78,7 +78,7 @@ LAYERS = """
     egress.door egress.guard egress
     providers providers.scripted.script providers.scripted.line providers.scripted.lane providers.scripted
     providers.scripted.__main__ providers.wait providers.line providers.http
-    store.content store.merkle store.note store.checkpoint store.chain store.cleared store.story store.reader store.rows store.listing
+    store.content store.merkle store.note store.checkpoint store.chain store.cleared store.following store.story store.reader store.rows store.listing
     store.signing store.writer store
     weekly weekly.value weekly.tally weekly.frame weekly.links weekly.part weekly.scan weekly.scanned
     weekly.money weekly.review weekly.lanes weekly.advice weekly.stale

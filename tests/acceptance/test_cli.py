@@ -740,7 +740,7 @@ def test_serve_says_where_it_answers_and_ends_when_told(policy: Path) -> None:
             assert line, server.stderr and server.stderr.read()
             text += line
         ready = json.loads(text)
-        assert set(ready) == {"url", "policy_hash", "log", "closed"}
+        assert set(ready) == {"url", "console", "policy_hash", "log", "closed", "levers"}
         assert list(ready["closed"]) == ["away"]
         with urllib.request.urlopen(ready["url"].removesuffix("/v1") + "/ready", timeout=10) as answer:
             state = json.loads(answer.read())

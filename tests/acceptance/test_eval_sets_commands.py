@@ -197,14 +197,13 @@ def test_rows_of_ten_thousand_samples_are_a_set(tmp_path: Path) -> None:
     assert command("export", "openai", path, "-o", tmp_path / "out.jsonl").exit_code == 0
 
 
-def test_a_request_of_which_nothing_was_kept_cannot_be_added(tmp_path: Path) -> None:
-    """`eval add` says that no content is captured, and what to do instead; nothing is written."""
+def test_adding_takes_a_set_and_a_decision(tmp_path: Path) -> None:
+    """`eval add` without --from says how it is used, and without a log where to look; nothing is written."""
     lacking = CliRunner().invoke(main, ["eval", "add", "1a2258c979b-1af6fabbd065"])
     assert lacking.exit_code == 2
     assert "laneway eval add evals/mail.yaml --from ID" in " ".join(lacking.output.split())
-    told = CliRunner().invoke(main, ["eval", "add", str(tmp_path / "mine.yaml"), "--from", "1a2258c979b-1af6fabbd065"])
-    assert told.exit_code == 2
-    said = " ".join(told.output.split())
-    assert "no policy can have content captured yet; take the text from where it was written" in said
-    assert "laneway why 1a2258c979b-1af6fabbd065" in said
+    where = ["--log", str(tmp_path / "laneway.db")]
+    told = CliRunner().invoke(main, ["eval", "add", str(tmp_path / "mine.yaml"), "--from", "1a2258c979b", *where])
+    assert told.exit_code == 1
+    assert "there is no log at" in told.output
     assert not [*tmp_path.iterdir()]

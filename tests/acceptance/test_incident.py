@@ -22,7 +22,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from tests.eventful import ANSWER, MARKUP, PROMPT, eventful
-from tests.unit.test_store import unguard
+from tests.unit.test_store import append, unguard
 
 from laneway.cli import main
 from laneway.incident.box import Packing
@@ -39,6 +39,7 @@ from laneway.incident.form import (
 )
 from laneway.incident.verify import judged
 from laneway.policy_file import load
+from laneway.record import Shut
 from laneway.retention import retain
 from laneway.store import Log
 from laneway.store.chain import link
@@ -234,7 +235,11 @@ def test_emptied_records_are_carried_and_said(hour: Hour, tmp_path: Path) -> Non
     """Bodies that retention emptied stay empty; why is in the bundle, signed too, though it was written much later."""
     log, place, file, bad = (tmp_path / name for name in ("laneway.db", "checkpoints", "emptied.zip", "bad.zip"))
     laneway("log", "backup", log, "--log", hour.log)
-    late = time.time_ns() + 400 * 86_400 * 10**9
+    began, month = time.time_ns(), 30 * 86_400 * 10**9
+    for n in range(1, 13):  # a log that is in use grows old; a clock that jumps makes nothing old
+        with closing(Log.open(log, lambda n=n: began + n * month)) as used:  # type: ignore[misc]
+            append(used, Shut(id=f"s{n}", lane="x", endpoint="y", measured="a", answered="b"))
+    late = began + 13 * month
     with closing(Log.open(log, lambda: late)) as written:
         assert retain(written, load(hour.folder / "laneway.yaml"))
     laneway("log", "checkpoint", place, "--key", hour.folder / "key", "--log", log)

@@ -141,7 +141,7 @@ def test_where_both_are_slow_the_plan_goes_on_after_both(tmp_path: Path, stream:
             began = time.monotonic()
             got = await b.ask(stream=stream)
             assert (got.status, got.error["code"]) == (504, "lanes_failed")
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 4  # the lanes hang for five
             assert hops(b) == [("home", "first", "late"), ("premium", "hedge", "late")]
 
     run(test)

@@ -265,6 +265,7 @@ MAY = {
     "providers.http": {"ssl"},
     "server.app": {"socket", "uvloop"},
     "server.http": {"http"},  # the names of statuses
+    "weekly.scanned": {"multiprocessing"},  # reads a long log with all cores
     "cli": {"import_module"},  # a verb of a fixed list, once it is asked for
     "cli.asking": {"urllib"},  # asks the server on this machine
     "cli.eval.run": {"uvloop"},  # the loop that evaluations run in, over the same door

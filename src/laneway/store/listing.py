@@ -18,7 +18,8 @@ import msgspec
 from laneway.errors import LogError
 from laneway.record import Status
 from laneway.store.chain import SQL
-from laneway.store.reader import BROKEN, Reader
+from laneway.store.following import BROKEN
+from laneway.store.reader import Reader
 from laneway.store.story import Story
 
 __all__ = ["Listed", "Listing", "Page", "Record", "Sought"]

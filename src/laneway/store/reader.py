@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,12 +30,12 @@ from laneway.record import (
     Shut,
     Word,
 )
-from laneway.store.chain import SQL, VERSION, genesis, link, newer
+from laneway.store.chain import SQL, VERSION, newer
 from laneway.store.checkpoint import Against
-from laneway.store.cleared import Cleared
+from laneway.store.following import BROKEN, DAMAGE, BrokenLog, Following
 from laneway.store.story import Logged, Seen, Story, Verification, story_of
 
-__all__ = ["BROKEN", "Reader"]
+__all__ = ["Reader"]
 
 _BUSY_SECONDS = 5.0
 _PAGE = 256
@@ -45,8 +44,6 @@ _NEWEST = 2**63 - 1
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
-# What reading a damaged file can raise: SQLite's own words, or values no writer of ours has put there.
-_DAMAGE = (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, OverflowError, TypeError)
 _entry = msgspec.json.Decoder[Entry](Entry)
 _feedback = msgspec.json.Decoder(Feedback)
 _shut = msgspec.json.Decoder(Shut)
@@ -82,15 +79,7 @@ _first = msgspec.json.Decoder(_First)
 _ended = msgspec.json.Decoder(_Ended)
 
 
-class _BrokenError(Exception):
-    """Where the chain breaks; becomes a Verification's `problem`."""
-
-
-BROKEN = (_BrokenError, *_DAMAGE)
-"""What following the chain raises where it does not hold, or cannot be read."""
-
-
-class Reader:
+class Reader(Following):
     """A log seen from outside the server that writes it. Close it after use."""
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
@@ -273,12 +262,12 @@ class Reader:
                 progress(entries, entries)
             problem = against.problem() if against else None
             if problem is not None:
-                raise _BrokenError(problem)
+                raise BrokenLog(problem)
             self._check_policies()
             self._check_file()
-        except _BrokenError as broken:
+        except BrokenLog as broken:
             return Verification(False, entries, str(broken), head.hex())
-        except _DAMAGE as error:
+        except DAMAGE as error:
             problem = f"the file cannot be read after record {entries}: {error}"
             return Verification(False, entries, problem, head.hex())
         return Verification(True, entries, None, head.hex(), against.covered if against else 0)
@@ -326,73 +315,8 @@ class Reader:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise LogError(f"the log {self.path} cannot be read: {error}; run `laneway log verify`") from error
-
-    def _chain(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """The number and hash of record `after` and of every one behind it, as long as each follows from the last."""
-        with self._snapshot():
-            yield from self._links(after)
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """All of it as it is now: what is emptied meanwhile, and the record that says so, are both still to come."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN")
-        try:
-            yield
-        finally:
-            with suppress(sqlite3.Error):
-                self._db.rollback()
-
-    def _links(self, after: int) -> Iterator[tuple[int, bytes]]:
-        salt: tuple[bytes] | None = self._db.execute(SQL["salt"]).fetchone()
-        if salt is None:
-            raise _BrokenError("the log's salt is gone: no link can be checked")
-        expected, head, cleared = after, genesis(salt[0]), self._cleared()
-        if after:
-            start: tuple[bytes] | None = self._db.execute(SQL["hash_of"], {"seq": after}).fetchone()
-            if start is None:
-                raise _BrokenError(f"record {after} is missing")
-            (head,) = start
-        yield expected, head
-        for seq, at, decision, kind, body, hash, typed in self._db.execute(SQL["chain"], {"after": after}):
-            expected += 1
-            if not typed:
-                raise _BrokenError(f"{_named(seq, decision)} holds a value of another type")
-            if seq != expected:
-                raise _BrokenError(f"record {expected} is missing, before {_named(seq, decision)}")
-            wrong = None
-            if not body:
-                wrong = cleared.problem((seq, at, decision, kind, hash), head)
-            elif cleared.holds(seq):
-                wrong = "has a body, and a record says that it was emptied"
-            elif hash != link(head, seq, at, decision, kind, body):
-                wrong = "was changed: its hash does not follow"
-            if wrong is not None:
-                raise _BrokenError(f"{_named(seq, decision)} {wrong}")
-            head = hash
-            yield seq, head
-
-    def _cleared(self) -> Cleared:
-        """What was emptied; what says so and was changed itself shows where the chain gets there."""
-        found: list[tuple[int, int, Erased]] = []
-        for seq, at, body in self._db.execute(SQL["erased"], {"seq": 0, "since": 0, "page": _NEWEST}):
-            with suppress(msgspec.MsgspecError):
-                found.append((seq, at, _erased.decode(body)))
-        return Cleared(found)
-
-    def _check_policies(self) -> None:
-        for hash, text in self._db.execute(SQL["policies"]):
-            if hashlib.sha256(text).hexdigest().encode() != hash:
-                raise _BrokenError(f"the text of policy {hash.decode(errors='replace')} was changed")
-
-    def _check_file(self) -> None:
-        (said,) = self._db.execute(SQL["integrity"]).fetchone()
-        if said != "ok":
-            raise _BrokenError(f"SQLite finds the file damaged: {' '.join(said.split())}")
 
 
 def _workload(body: bytes) -> str | None:
@@ -402,8 +326,3 @@ def _workload(body: bytes) -> str | None:
 
 def _time(micros: int) -> datetime.datetime:
     return _EPOCH + micros * _MICROSECOND
-
-
-def _named(seq: int, decision: object) -> str:
-    id = decision.decode(errors="replace") if isinstance(decision, bytes) else decision
-    return f"record {seq} (decision {id})"
