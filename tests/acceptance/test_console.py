@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from click.testing import CliRunner
 from tests.acceptance.test_reviews import SINCE, Desk
 from tests.console import looked
@@ -154,6 +155,31 @@ def test_an_auditor_can_change_nothing(tmp_path: Path) -> None:
             assert (await it.ask("POST", f"/queue/{told['review']}", form)).status == 403
         story = it.made.bench.story(told["review"])
         assert story.resolutions == () and told["review"] in it.made.bench.gateway.desk.items
+
+    visited(tmp_path, test)
+
+
+def test_a_proposed_extract_stands_in_its_box_and_erased_words_leave_a_rejection(tmp_path: Path) -> None:
+    """The second person has the first one's extract and class before them; an erased item has one button."""
+
+    async def test(it: Visitor) -> None:
+        told = await it.made.held(headers={"laneway-sensitivity": "confidential", "laneway-subject": "matter 1"})
+        id, board = told["review"], it.made.bench.gateway.desk
+        two = msgspec.structs.replace(board.items[id].review, eyes=2)
+        board.items[id].review = two
+        await it.made.act(id, "reclassify", "Bo", text="Is a day enough?", to="public", comment="x")
+        await it.sign_in()
+        page = (await it.ask("GET", f"/queue/{id}")).text
+        assert re.search(r'<textarea id="extract"[^>]*>Is a day enough\?</textarea>', page)
+        assert '<option value="public" selected>' in page
+        assert "0 of 2 approved the answer, and 1 of 2 the proposed extract." in page
+        await it.made.call("POST", "/erasures", None, subject="matter 1", by="Anna", why="asked for")
+        assert "its words were erased" in (await it.ask("GET", "/queue")).text
+        page = (await it.ask("GET", f"/queue/{id}")).text
+        assert "were erased: it can only be rejected" in page
+        assert re.findall(r'name="action" value="(\w+)"', page) == ["reject"]
+        form = urlencode({"csrf": await it.csrf(), "action": "reject", "comment": "gone"})
+        assert (await it.ask("POST", f"/queue/{id}", form)).headers["location"] == "/queue?done=rejected"
 
     visited(tmp_path, test)
 

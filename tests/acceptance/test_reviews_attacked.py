@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.acceptance.test_reviews import desk
+from tests.acceptance.test_reviews_command import laneway, words
 from tests.harness import bench, run
 
 from laneway.erasure import erase
@@ -161,6 +163,32 @@ def test_what_is_erased_is_not_put_back_by_whoever_was_deciding(tmp_path: Path) 
                 )  # fmt: skip
             assert (await erasing).json["contents"] == 3
             assert board.place().pieces() == []
+
+    run(test)
+
+
+def test_what_was_erased_is_said_to_be_and_can_be_rejected(tmp_path: Path) -> None:
+    """The caller is told at once; the queue and the item say so; nothing but a rejection is taken, and it names nobody."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held(headers={"laneway-subject": "matter 1"})
+            id = told["review"]
+            await it.call("POST", "/erasures", None, subject="matter 1", by="Anna", why="asked for")
+            gone = await it.poll(told)
+            assert (gone.status, gone.error["code"]) == (410, "review_gone")
+            for shown in (await laneway(it), await laneway(it, "show", id)):
+                assert (shown.exit_code, "its words were erased: it can only be rejected" in words(shown)) == (0, True)
+            assert json.loads((await laneway(it, "show", id, "--json")).output)["erased"] is True
+            sent = await it.act(id, "send", lane="premium")
+            assert (sent.status, sent.error["code"]) == (410, "review_gone")
+            done = await laneway(it, "reject", id, "--comment", "gone")
+            assert (done.exit_code, "rejected, and nothing is released" in words(done)) == (0, True)
+            end = (await it.poll(told)).error
+            assert (end["code"], end["message"]) == (
+                "review_rejected",
+                f"a reviewer did not release the answer of {id}",
+            )
 
     run(test)
 

@@ -52,7 +52,9 @@ def test_the_queue_says_what_waits_and_one_item_all_there_is_to_know(tmp_path: P
             id = (await it.held(headers={"laneway-user": "Dora"}))["review"]
             listed = await laneway(it)
             assert f"{id} flags internal home approval" in words(listed)
-            assert "by reviews[0]; 0 min old; 6 d 23 h left; 0 of 1 approved; who asked is known" in words(listed)
+            assert "by reviews[0]; 0 min old; 6 d 23 h left; 0 of 1 approved the answer; who asked is known" in words(
+                listed
+            )
             (row,) = json.loads((await laneway(it, "--json")).output)
             assert (row["review"], row["workload"], row["own"]) == (id, "flags", False)
             shown = await laneway(it, "show", id[:20])
@@ -132,6 +134,38 @@ def test_the_other_acts_say_what_came_of_them(tmp_path: Path) -> None:
             assert (higher.exit_code, "is no lower class" in words(higher)) == (1, True)
             lower = await laneway(it, "reclassify", told["review"], "--to", "public", *arguments)
             assert "sent on as decision" in words(lower)
+
+    run(test)
+
+
+def test_a_second_person_sees_the_proposed_extract_and_approves_exactly_it(tmp_path: Path) -> None:
+    """`show` has its text, its class and its hash; an approval of the answer is another thing, and counted apart."""
+
+    async def test() -> None:
+        extract = tmp_path / "extract"
+        extract.write_text("Which risks are there in a notice period of a day?\n")
+        async with desk(tmp_path, review_more=", eyes: 2") as it:
+            id = (await it.held("Of clause 7: is it valid?"))["review"]
+            common = ("reclassify", id, "--comment", "no names")
+            made = await laneway(it, *common, "--to", "public", "--file", str(extract))
+            assert "1 more must approve the same extract" in words(made)
+            await laneway(it, "approve", id, "--seen", await seen(it, id))
+            shown = await laneway(it, "show", id, who="Bo")
+            for part in ("Proposed extract, as public", "| Which risks are there in a notice", "reclassify --seen",
+                         "1 of 2 approved the answer", "1 of 2 approved the proposed extract"):  # fmt: skip
+                assert part in words(shown), part
+            named = json.loads((await laneway(it, "show", id, "--json", who="Bo")).output)["extract"]
+            assert named["to"] == "public"
+            wrong = await laneway(it, *common, "--seen", await seen(it, id), who="Bo")
+            assert (wrong.exit_code, "is not what stands there now" in words(wrong)) == (2, True)
+            stale = await it.act(id, "reclassify", "Bo", seen="of another", comment="no names")
+            assert (stale.status, stale.error["code"]) == (409, "words_changed")
+            done = await laneway(it, *common, "--seen", named["seen"][:16], who="Bo")
+            assert (done.exit_code, "sent on as decision" in words(done)) == (0, True)
+            child = it.bench.story(id).resolutions[-1].entry.child
+            while it.bench.gateway.desk._sent:
+                await asyncio.sleep(0.01)
+            assert it.bench.story(child).opening.signals.sensitivity == "public"
 
     run(test)
 

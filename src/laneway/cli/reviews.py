@@ -127,10 +127,10 @@ def _verb(function: F) -> F:
 @_verb
 @_seen_option
 def approve(id: str, comment: str, url: str, json_: bool, seen: str | None) -> None:
-    """Release the words as they stand: those that you saw, by --seen, or by your yes to what is shown."""
+    """Release the answer as it stands: the one that you saw, by --seen, or by your yes to what is shown."""
     desk = _Desk.at(url)
     item = desk.item(id)
-    words, seconds = _saw(item, seen, "Release these words?")
+    words, seconds = _saw(item, seen, "Release this answer?")
     _print_done(desk.act(item, "approve", comment=comment, seen=words, seconds=seconds), item, json_=json_)
 
 
@@ -169,14 +169,32 @@ def send(id: str, comment: str, url: str, json_: bool, lane: str) -> None:
 
 
 @_verb
-@click.option("--to", required=True, metavar="CLASS", help="A lower class; `show` lists them.")
+@click.option("--to", default="", metavar="CLASS", help="A lower class; `show` lists them.")
 @_file_option
-def reclassify(id: str, comment: str, url: str, json_: bool, to: str, file: Any) -> None:
+@click.option("--seen", metavar="HASH", help="Approve the proposed extract as it stands, as `show` names it.")
+def reclassify(id: str, comment: str, url: str, json_: bool, to: str, file: Any, seen: str | None) -> None:
     """Send on the text of FILE, an extract of the request that you wrote, as a new request of a lower class."""
+    if (seen is None) == (not to):
+        raise UsageError("give --to CLASS for an extract of yours, or --seen HASH for the one that was proposed")
+    if seen is not None and file is not None:
+        raise UsageError("--seen takes the proposed extract as it stands: give no --file, or --to CLASS in its place")
     desk = _Desk.at(url)
     item = desk.item(id)
-    text = _edited("") if file is None else _read(file)
-    _print_done(desk.act(item, "reclassify", to=to, text=text, comment=comment), item, json_=json_)
+    if seen is not None:
+        made = desk.act(item, "reclassify", seen=_named(item, item.get("extract") or {}, seen), comment=comment)
+    else:
+        text = _edited("") if file is None else _read(file)
+        made = desk.act(item, "reclassify", to=to, text=text, comment=comment)
+    _print_done(made, item, json_=json_)
+
+
+def _named(item: dict[str, Any], words: dict[str, Any], seen: str) -> str:
+    """The whole hash of the words that `seen` begins to name. Raises UsageError where it names others."""
+    whole: str = words.get("seen", "")
+    if len(seen) < _LEAST_SEEN or not whole.startswith(seen):
+        raise UsageError(f"--seen {shown(seen)} is not what stands there now: look at it again with "
+                         f"`laneway reviews show {item['review']}`")  # fmt: skip
+    return whole
 
 
 def _saw(item: dict[str, Any], seen: str | None, question: str) -> tuple[str, float | None]:
@@ -185,10 +203,7 @@ def _saw(item: dict[str, Any], seen: str | None, question: str) -> tuple[str, fl
     if not words:  # there are none, or not for this person: what follows is for the server to say
         return words, None
     if seen is not None:
-        if len(seen) < _LEAST_SEEN or not words.startswith(seen):
-            raise UsageError(f"--seen {shown(seen)} is not what stands there now: look at it again with "
-                             f"`laneway reviews show {item['review']}`")  # fmt: skip
-        return words, None
+        return _named(item, item, seen), None
     if not (sys.stdin.isatty() and out.is_terminal):
         raise UsageError(f"say which words you saw, with --seen: `laneway reviews show {item['review']}` names them")
     started = time.monotonic()
@@ -232,14 +247,12 @@ def _state(item: dict[str, Any]) -> Iterator[str]:
     yield visible(f"by {item['rule']}")
     yield f"{_length(now - datetime.datetime.fromisoformat(item['opened']))} old"
     yield f"{_length(datetime.datetime.fromisoformat(item['until']) - now)} left"
-    yield f"{_signed(item)} of {item['eyes']} approved"
+    if item["erased"]:
+        yield "its words were erased: it can only be rejected"
+    yield f"{item['approved']} of {item['eyes']} approved the answer"
+    if item["extract_approved"]:
+        yield f"{item['extract_approved']} of {item['eyes']} approved the proposed extract"
     yield "your own: somebody else must decide" if item["own"] else f"who asked is {item['asker']}"
-
-
-def _signed(item: dict[str, Any]) -> int:
-    """How many people stand behind the newest words."""
-    steps = [step for step in item["history"] if step["action"] in ("approve", "edit", "reclassify")]
-    return len({step["by"] for step in steps if step["content"] == steps[-1]["content"]})
 
 
 def _length(length: datetime.timedelta) -> str:
@@ -255,22 +268,27 @@ def _print_item(item: dict[str, Any]) -> None:
     out.print("\n".join(f"  {line}" for line in _state(item)), soft_wrap=True)
     for message in item.get("request", ()):
         _print_words(f"Asked, as {message['role']}", message["content"])
-    if "request" not in item:
+    if "request" not in item and not item["erased"]:
         out.print("  its words are for those who may decide", style="dim")
     if item.get("answer") is not None:
         _print_answer("Answer", item["answer"])
     for number, words in enumerate(item.get("edits", ()), start=1):
         _print_answer(f"Edit {number}", words)
+    if item.get("extract"):
+        _print_words(f"Proposed extract, as {item['extract']['to']}", item["extract"]["text"])
     for comment in item.get("comments", ()):
         _print_words("Comment", comment)
     _print_lines("Why", (visible(" - ".join(reason_parts(Reason(**reason)))) for reason in item.get("reasons", ())))
     _print_lines("What happened", (visible(line) for line in item.get("attempts", ())))
     _print_lines("History", (visible(f"{step['action']} by {step['by']}") for step in item["history"]))
     if "seen" in item:
-        may = [f"it may be sent to {', '.join(item['lanes']) or 'no lane'}",
+        may = [] if item["erased"] else [f"it may be sent to {', '.join(item['lanes']) or 'no lane'}",
                f"an extract of it may be {', '.join(item['classes']) or 'of no class'}"]  # fmt: skip
         may += [f"comment needed to {', '.join(item['comment'])}"] if item["comment"] else []
-        may += [f"--seen {item['seen'][:16]} approves these words"] if item["seen"] else []
+        may += [f"approve --seen {item['seen'][:16]} approves the answer"] if item["seen"] else []
+        if item["extract"]:
+            may += [f"reclassify --seen {item['extract']['seen'][:16]} approves the extract"]
+        may += ["it may be rejected"] if item["erased"] else []
         _print_lines("What may be done", (visible(line) for line in may))
 
 
@@ -303,7 +321,7 @@ def _print_done(made: dict[str, Any], item: dict[str, Any], *, json_: bool) -> N
     if made["action"] in ("approve", "edit", "reclassify") and not made["final"]:
         others = item["eyes"] - 1
         done = {"approve": "approved", "edit": "edited", "reclassify": "extract written"}[made["action"]]
-        done += f", and {others} more must approve the same words"
+        done += f", and {others} more must approve the same {'extract' if made['action'] == 'reclassify' else 'words'}"
     elif made["action"] == "reject":
         done = "rejected, and nothing is released"
     elif made["child"]:

@@ -16,7 +16,8 @@ from laneway.policy import Review as Rule
 from laneway.record import Action, Feedback, Opening, Resolution, Review
 from laneway.request import strings
 
-__all__ = ["Act", "Kept", "Waits", "Words", "checked", "current", "final", "heard", "signed"]
+__all__ = ["Act", "Kept", "Waits", "Words", "behind", "checked", "current", "final", "heard", "signed",
+           "unreleased"]  # fmt: skip
 
 _LONGEST = 2**20
 _NOT_SAID = ("role", "name", "tool_call_id")
@@ -164,12 +165,25 @@ def final(resolutions: Iterable[Resolution]) -> Resolution | None:
     return next((each for each in resolutions if each.final), None)
 
 
+def unreleased(end: Resolution) -> RequestError:
+    """What the caller is told where a rejection, or time, was the end: by whom is none of their business."""
+    if end.action == "reject":
+        return RequestError(403, "review_rejected", f"a reviewer did not release the answer of {end.id}")
+    return RequestError(403, "review_expired", f"nobody released the answer of {end.id} in time; ask again")
+
+
 def signed(before: Iterable[Resolution], action: Action, content: str, by: str, people: Container[str]) -> int:
     """How many people stand behind the same words, `by` among them; only `people` count, who still may."""
     kinds = ("reclassify",) if action == "reclassify" else ("approve", "edit")
     return len(
         {by, *(each.by for each in before if each.content == content and each.action in kinds and each.by in people)}
     )
+
+
+def behind(done: Sequence[Resolution], kinds: Sequence[Action], people: Container[str]) -> int:
+    """How many of `people` stand behind the newest words that acts of these kinds are about."""
+    steps = [each for each in done if each.action in kinds]
+    return len({each.by for each in steps if each.content == steps[-1].content and each.by in people})
 
 
 def heard(lane: str | None, before: Iterable[Resolution], made: Resolution) -> Feedback | None:

@@ -19,9 +19,10 @@ from functools import partial
 
 from laneway.errors import ContentError, LogError, RequestError, ReviewersError, UsageError
 from laneway.record import Cause, Opening, Resolution, Review
-from laneway.review.acts import Act, Kept, Words, checked, current, final, heard, signed
+from laneway.review.acts import Act, Kept, Words, behind, checked, final, heard, signed, unreleased
 from laneway.review.item import Held, Item, Onward, Waiting
 from laneway.review.people import People, Person, alike, hashed
+from laneway.review.sheet import Sheet, read
 from laneway.store import Content, Log, Reader, Story
 from laneway.store.content import place
 
@@ -173,7 +174,7 @@ class Desk:
             if not hmac.compare_digest(hashed(ticket), item.review.ticket):
                 raise _unknown(id)
             if not item.over(self.log.now()):
-                raise item.waiting(ticket)
+                raise await self._waits(item, ticket)
             async with self.turn:
                 await self._expire(item)
         story = await asyncio.to_thread(self._story, id)
@@ -182,14 +183,21 @@ class Desk:
             raise _unknown(id)
         return story.opening, await self._released(story, ticket)
 
+    async def _waits(self, item: Item, ticket: str, asked: str = "") -> RequestError | Waiting:
+        """What whoever `asked` is told of an item: that it waits, or that its words were erased meanwhile."""
+        id = item.review.id
+        gone = await asyncio.to_thread(self._content().get, id, "request") is None
+        if gone and id in self.items:  # else it was closed meanwhile, and they are to ask again
+            return RequestError(410, "review_gone", f"the words of {asked or id} were erased before anybody "
+                                "released them; ask again")  # fmt: skip
+        return Waiting(asked or id, ticket, item.until)
+
     async def _released(self, story: Story, ticket: str) -> Words:
         end = final(each.entry for each in story.resolutions)
         if end is None:  # it is being written
             raise Waiting(story.id, ticket, datetime.datetime.now(datetime.UTC))
-        if end.action == "reject":
-            raise RequestError(403, "review_rejected", f"{end.by} read the answer of {story.id} and did not release it")
-        if end.action == "expire":
-            raise RequestError(403, "review_expired", f"nobody released the answer of {story.id} in time; ask again")
+        if end.action in ("reject", "expire"):
+            raise unreleased(end)
         if end.child:
             return await self._onward(story, end.child, ticket)
         return await self._words(story.id, end.content)
@@ -197,7 +205,7 @@ class Desk:
     async def _onward(self, story: Story, child: str, ticket: str) -> Words:
         """What came of a request that was sent on, itself or after another review."""
         if child in self.items:
-            raise Waiting(story.id, ticket, self.items[child].until)
+            raise await self._waits(self.items[child], ticket, story.id)
         found = await asyncio.to_thread(self._story, child)
         if found is not None and found.review is not None:
             return await self._released(found, ticket)
@@ -232,19 +240,19 @@ class Desk:
 
     # What reviewers ask.
 
-    async def view(self, id: str) -> tuple[Item, Kept, Words | None, list[Words], list[str]]:
-        """An item with all its words: what was asked, the answer, its edits, oldest first, and people's comments."""
-        item, content = self.item(id), self._content()
+    async def view(self, id: str) -> Sheet:
+        """An item with all its words."""
+        return await asyncio.to_thread(read, self._content(), self.item(id))
 
-        def read() -> tuple[bytes | None, bytes | None, list[bytes], list[bytes]]:
-            return (content.get(id, "request"), content.get(id, "answer"), content.versions(id, "edit"),
-                    content.versions(id, "comment"))  # fmt: skip
+    def erased(self) -> set[str]:
+        """The items whose words were erased. Blocks."""
+        waiting = set(self.items)
+        return waiting - {each.decision for each in self._content().pieces("review") if each.part == "request"}
 
-        asked, answer, edits, comments = await asyncio.to_thread(read)
-        if asked is None:
-            raise RequestError(410, "review_gone", f"what was kept for {id} was erased; it can only be rejected")
-        return (item, Kept.decoded(asked), Words.decoded(answer) if answer else None,
-                [Words.decoded(edit) for edit in edits], [comment.decode() for comment in comments])  # fmt: skip
+    def standing(self, item: Item) -> tuple[int, int]:
+        """How many people stand behind the words that are up, and behind the proposed extract."""
+        people, done = self._reviewers(), item.resolutions
+        return behind(done, ("approve", "edit"), people), behind(done, ("reclassify",), people)
 
     def commitment(self, words: Words) -> str:
         """The salted hash by which a reviewer says which words they saw."""
@@ -262,14 +270,10 @@ class Desk:
                 await self._expire(item)
                 raise RequestError(409, "review_expired", f"the time of {id} is over: nothing of it is released")
             self._may(item, by)
-            try:
-                _, kept, answer, edits, _ = await self.view(id)
-            except RequestError:
-                if act.action != "reject":
-                    raise
-                kept, answer, edits = Kept(b"{}", {}), None, []
-            words = checked(act, item, current(answer, edits), kept, self.allowed(item.opening), classes)
-            self._seen(id, act, current(answer, edits))
+            sheet = await self.view(id)
+            act = sheet.meant(act, self.commitment)
+            words = checked(act, item, sheet.words, sheet.kept, self.allowed(item.opening), classes)
+            sheet.seen(act, self.commitment)
             made = self._made(item, by, act, words)
             await asyncio.to_thread(self._prepare, item, act, made, words)
             word = heard(item.lane, item.resolutions, made)
@@ -279,7 +283,7 @@ class Desk:
                 await self.heard()
             if made.final:
                 await self._close(item, released=act.action in ("approve", "edit"))
-                self._send(kept, act, made, item)
+                self._send(sheet.kept, act, made, item)
             return made
 
     def _may(self, item: Item, by: Person) -> None:
@@ -299,12 +303,6 @@ class Desk:
     def own(self, item: Item, by: Person) -> bool:
         """Whether it was `by` who asked."""
         return item.review.asker in {self.asker(name) for name in (by.name, *by.callers)}
-
-    def _seen(self, id: str, act: Act, words: Words | None) -> None:
-        """People decide about words that they saw."""
-        if act.action in ("approve", "edit") and words is not None and act.seen != self.commitment(words):
-            message = f"the words of {id} are not those that you saw: look at them again"
-            raise RequestError(409, "words_changed", message, "seen")
 
     def _made(self, item: Item, by: Person, act: Act, words: Words | None) -> Resolution:
         content = self.commitment(words) if words else ""

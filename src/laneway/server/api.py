@@ -173,7 +173,7 @@ class Api:
         if exchange.method == b"POST":
             made = await reviews.act(gateway, by, id, await _posted(exchange, headers, query, reviews.MAX_BODY))
         else:
-            made = await reviews.item(gateway, by, id) if id else reviews.items(gateway, by)
+            made = await reviews.item(gateway, by, id) if id else await reviews.items(gateway, by)
         exchange.whole(200, _JSON | {"cache-control": "no-store"}, msgspec.json.encode(made))
 
     def _admit(self) -> None:

@@ -44,24 +44,28 @@ def who(gateway: Gateway, headers: Mapping[str, str]) -> Person:
     return person
 
 
-def items(gateway: Gateway, by: Person) -> dict[str, object]:
+async def items(gateway: Gateway, by: Person) -> dict[str, object]:
     """All that waits, oldest first, without its words."""
-    return {"object": "list", "data": [_brief(gateway, each, by) for each in gateway.desk.items.values()]}
+    desk = gateway.desk
+    gone = await asyncio.to_thread(desk.erased) if desk.items else set()
+    data = [_brief(gateway, each, by, erased=id in gone) for id, each in desk.items.items()]
+    return {"object": "list", "data": data}
 
 
 async def item(gateway: Gateway, by: Person, id: str) -> dict[str, object]:
     """One item; with its words, and what may be done with it, for those who may decide. Raises RequestError."""
     desk = gateway.desk
+    sheet = await desk.view(id)
+    found, words, extract = sheet.item, sheet.words, sheet.extract
     if by.role != "review":
-        return _brief(gateway, desk.item(id), by)
-    found, kept, answer, edits, comments = await desk.view(id)
-    words = edits[-1] if edits else answer
+        return _brief(gateway, found, by, erased=sheet.erased)
     classes, opening = gateway.active.policy.classes, found.opening
-    return _brief(gateway, found, by) | {
-        "request": [{"role": role, "content": text} for role, text in kept.messages()],
-        "answer": None if answer is None else _words(answer),
-        "edits": [_words(edit) for edit in edits],
-        "comments": comments,
+    return _brief(gateway, found, by, erased=sheet.erased) | {
+        "request": [{"role": role, "content": text} for role, text in sheet.kept.messages()],
+        "answer": None if sheet.answer is None else _words(sheet.answer),
+        "edits": [_words(edit) for edit in sheet.edits],
+        "extract": extract and {"text": extract.text, "to": extract.extract, "seen": desk.commitment(extract)},
+        "comments": sheet.comments,
         "seen": "" if words is None else desk.commitment(words),
         "lanes": desk.allowed(opening),
         "classes": list(classes[: classes.index(opening.signals.sensitivity)])
@@ -90,13 +94,15 @@ def _attempts(gateway: Gateway, id: str) -> list[str]:
     return [attempt_line(each, gateway.active.policy.currency) for each in outcome.entry.attempts] if outcome else []
 
 
-def _brief(gateway: Gateway, item: Item, by: Person) -> dict[str, object]:
+def _brief(gateway: Gateway, item: Item, by: Person, *, erased: bool) -> dict[str, object]:
     review, signals = item.review, item.opening.signals
+    approved, extract = gateway.desk.standing(item)
     return {
         "review": review.id, "cause": review.cause, "rule": review.rule, "workload": signals.workload,
         "sensitivity": signals.sensitivity, "lane": item.lane, "opened": _told(item.at), "until": _told(item.until),
         "eyes": review.eyes, "comment": list(review.comment), "asker": "known" if review.asker else "unknown",
-        "own": gateway.desk.own(item, by), "history": [_step(each) for each in item.resolutions],
+        "own": gateway.desk.own(item, by), "erased": erased,
+        "approved": approved, "extract_approved": extract, "history": [_step(each) for each in item.resolutions],
     }  # fmt: skip
 
 

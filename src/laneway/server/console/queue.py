@@ -5,6 +5,7 @@ Words of clients and models are text in a box, never HTML. Who may only audit se
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import time
 
@@ -12,8 +13,9 @@ from laneway.errors import ContentError, LogError, RequestError
 from laneway.people.page import sections_html
 from laneway.receipt import at, receipt
 from laneway.record import Action, Resolution
-from laneway.review.acts import Act, Kept, Words
+from laneway.review.acts import Act, Words
 from laneway.review.item import Item
+from laneway.review.sheet import Sheet
 from laneway.server.console.decisions import archived
 from laneway.server.console.site import Asked, Denied, Reply, Site
 from laneway.store.listing import Listing
@@ -34,7 +36,8 @@ async def show(site: Site, asked: Asked) -> Reply:
     query = asked.query
     kept = {key: query[key] for key in ("workload", "class", "cause") if query.get(key)}
     fits = [item for item in items if _fits(item, kept)]
-    rows = [_row(site, asked, item) for item in fits[:_MOST]]
+    gone = await asyncio.to_thread(site.gateway.desk.erased) if items else set()
+    rows = [_row(site, asked, item) | {"erased": item.review.id in gone} for item in fits[:_MOST]]
     policy = site.gateway.active.policy
     choices = {"workload": tuple(policy.workloads), "class": policy.classes, "cause": tuple(_CAUSES)}
     done = query.get("done", "")
@@ -51,7 +54,7 @@ async def one(
     desk, reviewer = site.gateway.desk, asked.person.role == "review"
     try:
         item = desk.item(id)
-        words = await desk.view(id) if reviewer else None
+        sheet = await desk.view(id)
     except RequestError as error:
         if error.status == 409:
             raise Denied(409, "This was decided already", f"{error}.", (f"/decisions/{id}", "Its story")) from None
@@ -67,16 +70,15 @@ async def one(
         return sections_html(s for s in receipt(story, archived(log, story), ()) if s.id in wanted)
 
     story = await site.read(read)
-    values: dict[str, object] = {"answer": None, "edits": [], "messages": [], "seen": "", "lanes": [], "lower": [],
-                                 "comments": [], "extract": ""}  # fmt: skip
-    if words is not None:
-        _, kept, answer, edits, comments = words
-        values = _words(site, item, kept, answer, edits) | {"comments": comments}
+    values: dict[str, object] = {"answer": None, "current": None, "edits": [], "messages": [], "seen": "", "lanes": [],
+                                 "lower": [], "comments": [], "proposed": Words()}  # fmt: skip
+    if reviewer and not sheet.erased:
+        values = _words(site, sheet)
     values["draft"] = {key: asked.form.get(key, "") for key in ("text", "extract", "comment", "lane", "to", "action")}
     return await site.page(
         asked, "item.html", f"Review {id}", status=status, item=_row(site, asked, item), wrong=wrong, field=field,
         history=[_step(each) for each in item.resolutions], story=site.pages.html(story), reviewer=reviewer,
-        own=desk.own(item, asked.person), **values,
+        own=desk.own(item, asked.person), erased=sheet.erased, **values,
     )  # fmt: skip
 
 
@@ -119,12 +121,12 @@ def _fits(item: Item, kept: dict[str, str]) -> bool:
 def _row(site: Site, asked: Asked, item: Item) -> dict[str, object]:
     review, signals = item.review, item.opening.signals
     left = item.until - datetime.datetime.fromtimestamp(site.gateway.log.now() / 1e9, datetime.UTC)
-    approved = {each.by for each in item.resolutions if each.action in ("approve", "edit")}
+    approved, extract = site.gateway.desk.standing(item)
     return {
         "id": review.id, "workload": signals.workload or "none", "class": signals.sensitivity,
         "lane": item.lane or "none", "cause": _CAUSES[review.cause], "rule": review.rule, "opened": at(item.at),
         "iso": item.at.isoformat(), "until": at(item.until), "left": _left(left), "eyes": review.eyes,
-        "approved": len(approved), "asker": "known" if review.asker else "not said",
+        "approved": approved, "extract_approved": extract, "asker": "known" if review.asker else "not said",
         "needs": review.comment, "own": asked.person is not None and site.gateway.desk.own(item, asked.person),
         "rejected": [(each.lane, each.effect) for each in item.opening.decision.rejected],
         "status": "review", "soon": left < datetime.timedelta(hours=4),
@@ -138,11 +140,12 @@ def _left(left: datetime.timedelta) -> str:
     return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min"
 
 
-def _words(site: Site, item: Item, kept: Kept, answer: Words | None, edits: list[Words]) -> dict[str, object]:
-    desk, policy = site.gateway.desk, site.gateway.active.policy
-    current, was = edits[-1] if edits else answer, item.opening.signals.sensitivity
+def _words(site: Site, sheet: Sheet) -> dict[str, object]:
+    desk, policy, item, current = site.gateway.desk, site.gateway.active.policy, sheet.item, sheet.words
+    was = item.opening.signals.sensitivity
     return {
-        "messages": kept.messages(), "answer": answer, "edits": edits, "current": current,
+        "messages": sheet.kept.messages(), "answer": sheet.answer, "edits": sheet.edits, "current": current,
+        "proposed": sheet.extract or Words(), "comments": sheet.comments,
         "seen": "" if current is None else desk.commitment(current), "lanes": desk.allowed(item.opening),
         "lower": policy.classes[: policy.classes.index(was)] if was in policy.classes else (),
     }  # fmt: skip
