@@ -5,24 +5,30 @@ Every sentence cites the rule's own words (`says`). Pure; the CLI only prints wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import msgspec
 
 from laneway.decision import Decision, Hold, Reason, Refuse, Route
 from laneway.lane import plain
-from laneway.record import Attempt, Opening, Outcome, Why
+from laneway.record import Attempt, Feedback, Opening, Outcome, Resolution, Review, Why
 from laneway.signals import Evidence, Signals
 
 __all__ = [
+    "Fate",
     "all_lanes",
     "attempt_line",
     "contract",
     "ending",
     "exit_code",
+    "fate",
     "headline",
     "kind",
     "led",
     "money",
     "reason_parts",
+    "said_of",
     "signal_lines",
     "story_contract",
 ]
@@ -105,6 +111,41 @@ def ending(outcome: Outcome | None) -> str:
     if outcome is None:
         return "open"
     return f"{outcome.status} ({outcome.code})" if outcome.code not in ("", outcome.status) else outcome.status
+
+
+class Fate(NamedTuple):
+    """What became of an answer that waited for people: whether it was `released`, None while that is open, in words."""
+
+    released: bool | None
+    told: str
+
+
+def fate(review: Review | None, resolutions: Sequence[Resolution]) -> Fate | None:
+    """What became of what waited; None where nothing did."""
+    if review is None:
+        return None
+    end = next((made for made in resolutions if made.final), None)
+    if end is None:
+        return Fate(None, "waits for a person")
+    if end.action in ("approve", "edit"):
+        behind = dict.fromkeys(
+            made.by for made in resolutions if made.content == end.content and made.action in ("approve", "edit")
+        )
+        edited = any(made.action == "edit" and made.content == end.content for made in resolutions)
+        words = ", in a reviewer's words" if edited else ""
+        return Fate(True, f"released to the caller after approval by {' and '.join(behind)}{words}")
+    if end.action == "reject":
+        return Fate(False, f"not released: rejected by {end.by}")
+    if end.action == "expire":
+        return Fate(False, "not released: its time was over")
+    return Fate(None, f"sent on by {end.by} as {end.child}")
+
+
+def said_of(word: Feedback) -> str:
+    """What somebody said of an answer, without who: `accepted`, `rejected`, or what a reviewer made of it."""
+    if word.source == "reviewer" and word.reason in ("approve", "edit"):
+        return "released as it stood" if word.accepted else "replaced by a reviewer's edit"
+    return "accepted" if word.accepted else "rejected"
 
 
 def kind(decision: Decision) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from laneway.decision import Reason, Route
-from laneway.explain import ending, led, money, signal_lines
+from laneway.explain import ending, fate, led, money, said_of, signal_lines
 from laneway.people.document import Cell, Row, Section, Tone, table
 from laneway.policy import Policy
 from laneway.record import Action, Attempt, Outcome
@@ -69,10 +69,10 @@ def stage(story: Story) -> tuple[str, Tone]:
     if not story.resolutions:
         return "waits for a person", "wait"
     last = story.resolutions[-1].entry
-    told = f"{_DONE[last.action]} by {last.by}" if last.by else _DONE[last.action]
-    if not last.final:
-        return f"{told}; it waits for another person", "wait"
-    return told, "good" if last.action in ("approve", "edit") else "shut" if last.action in ("reject", "expire") else ""
+    made = fate(story.review.entry, [each.entry for each in story.resolutions])
+    if made is None or not last.final:
+        return f"{_DONE[last.action]} by {last.by}; it waits for another person", "wait"
+    return made.told, "" if made.released is None else "good" if made.released else "shut"
 
 
 def cause(story: Story) -> tuple[Reason, str]:
@@ -269,8 +269,9 @@ class _Writer:
     def said(self) -> Section:
         last = standing(f.entry for f in self.story.feedback).values()
         rows: list[Row] = [
-            (at(when), Cell("accepted" if f.accepted else "rejected", "good" if f.accepted else "bad"),
-             f"{f.by} ({f.source})", f.reason, "" if any(f is word for word in last) else "spoke again later")
+            (at(when), Cell(said_of(f), "good" if f.accepted else "warn" if "edit" in said_of(f) else "bad"),
+             f"{f.by} ({f.source})", "" if f.source == "reviewer" else f.reason,
+             "" if any(f is word for word in last) else "spoke again later")
             for when, f in self.story.feedback
         ]  # fmt: skip
         return Section("said", "What was said of the answer", (), table(("when (UTC)", "", "by", "why", "since"), rows))

@@ -294,7 +294,7 @@ def test_a_receipt_is_the_same_page_as_a_file(tmp_path: Path) -> None:
         sections = re.findall(r"<section.*?</section>", kept, re.S)
         assert len(sections) > 5 and all(section in shown for section in sections)
         for text in (kept, shown):
-            assert "approved by Anna" in text and "follows from the one before" in text and "secret" not in text
+            assert "approval by Anna" in text and "follows from the one before" in text and "secret" not in text
         assert not re.search(r"<script|<link|<img|https?://(?!www.w3.org)", kept)
 
     visited(tmp_path, test)

@@ -501,3 +501,32 @@ def test_reviewers_rejections_shut_a_lane_whose_every_answer_they_read(tmp_path:
                 await asyncio.to_thread(again.communicate)
 
     run(test)
+
+
+def test_why_and_the_list_say_what_became_of_it(tmp_path: Path) -> None:
+    """Released as edited, rejected, or waiting: never only "held"; and an approver of an edit rejected nothing."""
+
+    async def test() -> None:
+        async with desk(tmp_path, review_more=", eyes: 2") as it:
+            told, other, waits = await it.held(), await it.held(), await it.held()
+            await it.act(told["review"], "edit", text="Better words")
+            await it.act(told["review"], "approve", "Bo")
+            await it.act(other["review"], "reject", comment="no")
+            line = ["--policy", str(tmp_path / "laneway.yaml"), "--log", str(tmp_path / "laneway.db")]
+
+            def said(id: str) -> str:
+                return " ".join(CliRunner().invoke(main, ["why", id, *line]).output.split())
+
+            assert "released to the caller after approval by Anna and Bo, in a reviewer's words" in said(told["review"])
+            assert "replaced by a reviewer's edit by Bo" in said(told["review"])
+            assert "rejected by Bo" not in said(told["review"])
+            assert "not released: rejected by Anna" in said(other["review"])
+            seen = json.loads(CliRunner().invoke(main, ["why", told["review"], *line, "--json"]).output)
+            assert (seen["released"], seen["source"]) == (True, None)
+            listed = json.loads(CliRunner().invoke(main, ["log", *line, "--json"]).output)
+            ended = {row["id"]: row["ending"] for row in listed}
+            assert [ended[each["review"]] for each in (told, other, waits)] == [
+                "held, released", "held, not released", "held, waits"
+            ]  # fmt: skip
+
+    run(test)

@@ -40,8 +40,12 @@ def erase(subject: str, by: str, why: str, policy_path: Path, log_path: Path | N
     if json_:
         as_json(found)
     else:
-        out.print(f"{found['contents']:,} pieces of content were erased; that is on record as {found['id']}.",
-                  style="green", soft_wrap=True)  # fmt: skip
+        done = found["contents"]
+        what = f"{done:,} pieces of content were erased." if done else (
+            "Nothing that is kept is about this subject: check how it was spelled in `Laneway-Subject`.")  # fmt: skip
+        out.print(f"{what} That is on record as {found['id']}.", style="green" if done else "yellow", soft_wrap=True)
+        out.print("Samples that were taken into evaluation sets, and evals.db, are copies: they are not erased by this.",
+                  soft_wrap=True)  # fmt: skip
 
 
 def _here(path: Path, subject: str, by: str, why: str) -> dict[str, Any]:

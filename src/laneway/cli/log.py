@@ -30,7 +30,7 @@ from laneway.cli.why import times
 from laneway.clock import today
 from laneway.decision import Route
 from laneway.errors import LogError, UsageError
-from laneway.explain import ending
+from laneway.explain import ending, fate
 from laneway.policy_file import load
 from laneway.retention import over
 from laneway.retention import retain as retained
@@ -80,9 +80,19 @@ def row(story: Story) -> dict[str, object]:
         "called": " > ".join(f"{i.lane}" for _, i in story.intents) or "none",
         "outcome": outcome.status if outcome else "open",
         "code": outcome.code if outcome else "",
-        "ending": ending(outcome),
+        "ending": _ending(story),
         "total_ms": round(outcome.total_ms) if outcome else "",
     }
+
+
+def _ending(story: Story) -> str:
+    """How the request ended, in a few words; for an answer that waited for people what became of it."""
+    review = story.review.entry if story.review else None
+    made = fate(review, [each.entry for each in story.resolutions])
+    if made is None:
+        return ending(story.outcome.entry if story.outcome else None)
+    return "held, " + ("released" if made.released else "not released" if made.released is False
+                       else "waits" if made.told.startswith("waits") else "sent on")  # fmt: skip
 
 
 _beside = click.option(

@@ -78,6 +78,9 @@ def test(
         for result in failed:
             _print_failure(policy, policy_path, suite, result)
         _print_summary(suite, results, reached, min_coverage, time.monotonic() - started)
+        if failed and any(review.release == "after-approval" for review in policy.reviews):
+            err.print("Cases suppose that no reviewer is named: what needs approval is held before any lane is called.",
+                      style="dim")  # fmt: skip
     ctx.exit(0 if good else 1)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from laneway.cli.explain import print_decision
 from laneway.cli.output import as_json, default_log, err, indented, json_option, log_option, opened, out, policy_option
 from laneway.errors import LogError, shown
-from laneway.explain import attempt_line, money, story_contract
+from laneway.explain import attempt_line, fate, money, said_of, story_contract
 from laneway.policy import Policy
 from laneway.policy_file import parse
 from laneway.receipt import Place
@@ -108,7 +108,8 @@ def _feedback(story: Story) -> list[dict[str, object]]:
     """What was said of the answer, oldest first; `stands` where it is the last word of who said it."""
     last = standing(f.entry for f in story.feedback).values()
     return [{"at": at.isoformat(timespec="milliseconds"), "accepted": f.accepted, "by": f.by, "source": f.source,
-             "reason": f.reason, "stands": any(f is word for word in last)} for at, f in story.feedback]  # fmt: skip
+             "reason": f.reason, "told": said_of(f), "stands": any(f is word for word in last)}
+            for at, f in story.feedback]  # fmt: skip
 
 
 def print_story(story: Story, policy: Policy) -> None:
@@ -117,6 +118,8 @@ def print_story(story: Story, policy: Policy) -> None:
     outcome = story.outcome.entry if story.outcome else None
     asked = "a stream" if opening.stream else "an answer"
     out.print(f"{story.id}: asked `{opening.model}` for {asked} at {when['at']}", style="bold")
+    if opening.source:
+        indented(f"sent on by the reviewer of {opening.source}, who set its class")
     print_decision(opening.decision, opening.signals, policy)
     out.print("\nWhat happened", style="bold")
     every = outcome.attempts if outcome else ()
@@ -160,7 +163,9 @@ def _reviewed(story: Story) -> dict[str, object]:
     """What was put before people, and what they made of it."""
     done = [{"at": at.isoformat(timespec="milliseconds"), **msgspec.to_builtins(made)}
             for at, made in story.resolutions]  # fmt: skip
-    return {"review": msgspec.to_builtins(story.review.entry) if story.review else None, "resolutions": done}
+    made = fate(story.review.entry if story.review else None, [each.entry for each in story.resolutions])
+    return {"review": msgspec.to_builtins(story.review.entry) if story.review else None, "resolutions": done,
+            "released": made.released if made else None, "source": story.opening.source or None}  # fmt: skip
 
 
 def _print_review(story: Story) -> None:
@@ -178,6 +183,9 @@ def _print_review(story: Story) -> None:
         onward = f"; sent on as {made.child}" if made.child else ""
         more = "" if made.final else "; not the last word"
         indented(f"{made.action}{who} at {at:%Y-%m-%d %H:%M:%S} UTC{onward}{more}")
+    end = fate(review, [each.entry for each in story.resolutions])
+    if end is not None and ended:
+        indented(end.told, {True: "green", False: "yellow", None: ""}[end.released])
 
 
 def _compared(story: Story) -> list[dict[str, object]]:
@@ -200,8 +208,8 @@ def _print_unseen(story: Story, policy: Policy) -> None:
 
 def _print_feedback(story: Story) -> None:
     for said in _feedback(story):
-        verb = "accepted" if said["accepted"] else "rejected"
+        verb, reviewed = said["told"], said["source"] == "reviewer"
         who = f"by {said['by']} ({said['source']}) at {said['at']}"
-        why = f": {said['reason']}" if said["reason"] else ""
+        why = f": {said['reason']}" if said["reason"] and not reviewed else ""
         changed = "" if said["stands"] else "; the same one spoke again later"
         indented(f"{verb} {who}{why}{changed}", "yellow" if not said["accepted"] else "")
