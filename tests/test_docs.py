@@ -307,8 +307,8 @@ def test_every_end_of_a_case_is_documented() -> None:
             "unknown_path", "stopping", "method_not_allowed", "body_too_long", "not_json", "internal_error", "log_unavailable",
             "body_too_slow", "slow_reader", "lane_refused", "overloaded", "invalid_reason", "identifier_found",
             "unknown_field", "not_answered", "feedback_full", "unknown_decision"}  # fmt: skip
-    http |= {"class_not_lower", "comment_needed", "content_unavailable", "invalid_body", "lane_not_allowed", "no_reviewer",
-             "nothing_to_approve", "nothing_written", "original_text", "own_request", "review_closed", "review_expired",
+    http |= {"already_approved", "class_not_lower", "comment_needed", "content_unavailable", "invalid_body", "lane_not_allowed",
+             "no_reviewer", "nothing_to_approve", "nothing_written", "original_text", "own_request", "review_closed", "review_expired",
              "review_gone", "review_lost", "review_rejected", "review_unanswered", "reviewers_unusable", "reviews_full", "too_long",
              "unknown_action", "unknown_review", "words_changed", "wrong_role"}  # fmt: skip
     http |= {"paused", "stopped", "unknown_lever", "unknown_target"}

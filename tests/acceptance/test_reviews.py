@@ -204,12 +204,15 @@ def test_two_people_must_approve_the_same_words(tmp_path: Path) -> None:
             told = await it.held()
             id = told["review"]
             assert (await it.act(id, "approve")).json["final"] is False
-            assert (await it.act(id, "approve")).json["final"] is False
+            twice = await it.act(id, "approve")
+            assert (twice.status, twice.error["code"]) == (409, "already_approved")
+            assert "you have approved these words already" in twice.error["message"]
+            assert len(it.bench.story(id).resolutions) == 1
             assert (await it.act(id, "edit", "Bo", text="Better words")).json["final"] is False
             assert (await it.poll(told)).status == 202
             stale = await it.call("POST", f"/reviews/{id}", "Anna", action="approve", seen="what she saw before")
             assert (stale.status, stale.error["code"]) == (409, "words_changed")
-            assert (await it.act(id, "approve", "Bo")).json["final"] is False
+            assert (await it.act(id, "approve", "Bo")).error["code"] == "already_approved"
             assert (await it.act(id, "approve", "Anna")).json["final"] is True
             assert (await it.poll(told)).json["choices"][0]["message"]["content"] == "Better words"
 

@@ -7,6 +7,7 @@ import logging
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.acceptance.test_reviews import Desk, desk
 from tests.harness import Answered, run
@@ -23,7 +24,7 @@ CANARIES = [text.encode() for text in ("Havsbris", "walk away", "counsel told", 
 CODES = {
     "review_rejected", "review_expired", "review_gone", "unknown_review", "no_reviewer", "wrong_role", "own_request",
     "review_closed", "words_changed", "comment_needed", "nothing_to_approve", "nothing_written", "lane_not_allowed",
-    "class_not_lower", "original_text", "too_long", "unknown_action", "invalid_body",
+    "already_approved", "class_not_lower", "original_text", "too_long", "unknown_action", "invalid_body",
 }  # fmt: skip
 """Every error of the review path with a status of 4xx."""
 
@@ -51,6 +52,9 @@ async def through(it: Desk, tried: list[Answered]) -> None:
     tried.append(await it.call("GET", f"/reviews/{id}?ticket={TICKET}", None))
     tried.append(await it.call("GET", f"/reviews/{WORDS.replace(' ', '-')}", "Anna"))
     tried.append(await Desk(it.bench, {"Anna": TOKEN}).call("GET", "/reviews"))
+    waiting = it.bench.gateway.desk.items[late["review"]]
+    waiting.review = msgspec.structs.replace(waiting.review, eyes=2)
+    tried += [await it.act(late["review"], "approve", comment=COMMENT) for _ in range(2)][1:]
     await it.act(id, "reject", comment=COMMENT)
     tried += [await it.poll(told), await it.call("POST", f"/reviews/{id}", "Bo", action="approve", seen=seen)]
     await it.act(own["review"], "edit", "Bo", text=WORDS)

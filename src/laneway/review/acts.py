@@ -16,7 +16,7 @@ from laneway.policy import Review as Rule
 from laneway.record import Action, Feedback, Opening, Resolution, Review
 from laneway.request import strings
 
-__all__ = ["Act", "Kept", "Waits", "Words", "behind", "checked", "current", "final", "heard", "signed",
+__all__ = ["Act", "Kept", "Waits", "Words", "anew", "behind", "checked", "current", "final", "heard", "signed",
            "unreleased"]  # fmt: skip
 
 _LONGEST = 2**20
@@ -178,6 +178,15 @@ def signed(before: Iterable[Resolution], action: Action, content: str, by: str, 
     return len(
         {by, *(each.by for each in before if each.content == content and each.action in kinds and each.by in people)}
     )
+
+
+def anew(done: Sequence[Resolution], made: Resolution) -> None:
+    """Who stands behind words does so once. Raises RequestError where `made` would add nothing."""
+    kinds = ("reclassify",) if made.action == "reclassify" else ("approve", "edit")
+    steps = [each for each in done if each.action in kinds]
+    same = bool(steps and made.content) and steps[-1].content == made.content  # else these words are up again
+    if same and not made.final and made.by in {each.by for each in steps if each.content == made.content}:
+        raise RequestError(409, "already_approved", "you have approved these words already")
 
 
 def behind(done: Sequence[Resolution], kinds: Sequence[Action], people: Container[str]) -> int:

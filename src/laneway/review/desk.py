@@ -19,7 +19,7 @@ from functools import partial
 
 from laneway.errors import ContentError, LogError, RequestError, ReviewersError, UsageError
 from laneway.record import Cause, Opening, Resolution, Review
-from laneway.review.acts import Act, Kept, Words, behind, checked, final, heard, signed, unreleased
+from laneway.review.acts import Act, Kept, Words, anew, behind, checked, final, heard, signed, unreleased
 from laneway.review.item import Held, Item, Onward, Waiting
 from laneway.review.people import People, Person, alike, hashed
 from laneway.review.sheet import Sheet, read
@@ -275,6 +275,7 @@ class Desk:
             words = checked(act, item, sheet.words, sheet.kept, self.allowed(item.opening), classes)
             sheet.seen(act, self.commitment)
             made = self._made(item, by, act, words)
+            anew(item.resolutions, made)
             await asyncio.to_thread(self._prepare, item, act, made, words)
             word = heard(item.lane, item.resolutions, made)
             await self.log.append(made, *((word,) if word else ()))
