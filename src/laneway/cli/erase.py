@@ -44,7 +44,7 @@ def erase(subject: str, by: str, why: str, policy_path: Path, log_path: Path | N
         what = f"{done:,} pieces of content were erased." if done else (
             "Nothing that is kept is about this subject: check how it was spelled in `Laneway-Subject`.")  # fmt: skip
         out.print(f"{what} That is on record as {found['id']}.", style="green" if done else "yellow", soft_wrap=True)
-        out.print("Samples that were taken into evaluation sets, and evals.db, are copies: they are not erased by this.",
+        out.print("Samples in evaluation sets, and evals.db, are copies: they are not erased by this.",
                   soft_wrap=True)  # fmt: skip
 
 
