@@ -30,7 +30,12 @@ def test_a_planted_defect_is_found(tmp_path: Path, defect: str) -> None:
     """A server that counts one person twice, knows no time, or goes on before its records are on disk, is found out."""
 
     async def test() -> None:
-        figures = judged(tmp_path, await played(tmp_path, 10, defect=defect))
-        assert figures.unapproved or figures.lost
+        for seed in range(1, 6):  # chance decides what happens; a defect shows before long
+            folder = tmp_path / f"{seed}"
+            folder.mkdir()
+            figures = judged(folder, await played(folder, 8, defect=defect, seed=seed))
+            if figures.unapproved or figures.lost:
+                return
+        pytest.fail("the defect was not found")
 
     run(test)
