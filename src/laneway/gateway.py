@@ -37,7 +37,7 @@ from laneway.request import Request
 from laneway.review.acts import Kept, Words
 from laneway.review.captured import Captures, days_of
 from laneway.review.desk import Desk
-from laneway.review.item import Held, Onward, Waiting
+from laneway.review.item import Held, Item, Onward, Waiting
 from laneway.run import Client, Got, Nobody, Run
 from laneway.serve import serve
 from laneway.shadow import Shadows
@@ -275,13 +275,13 @@ class Gateway:
 
         await asyncio.to_thread(listen)
 
-    def _may_go(self, opening: Opening) -> list[str]:
-        """The lanes to which a reviewer may send a request."""
-        policy, _, closed, _ = self.active
+    def _may_go(self, item: Item) -> list[str]:
+        """The lanes to which a reviewer may send a request: never the one whose answer they have."""
+        (policy, _, closed, _), opening = self.active, item.opening
         now = msgspec.structs.replace(opening.facts, today=self.today(), closed=dict(closed), reviewers=True,
                                       paused={}, stopped="")  # fmt: skip
         facts = self.levers.seen(now)
-        pins = {lane: msgspec.structs.replace(opening.ask, pin=lane) for lane in policy.lanes}
+        pins = {lane: msgspec.structs.replace(opening.ask, pin=lane) for lane in policy.lanes if lane != item.lane}
         return [lane for lane, ask in pins.items() if isinstance(decide(policy, ask, opening.signals, facts), Route)]
 
     async def _send_on(self, onward: Onward) -> None:

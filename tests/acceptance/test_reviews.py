@@ -260,10 +260,14 @@ def test_a_reviewer_sends_it_to_another_lane_and_reviews_that_answer(tmp_path: P
         async with desk(tmp_path) as it:
             told = await it.held()
             item = await it.seen(told["review"])
-            assert set(item["lanes"]) == {"home", "premium"}
-            bad = await it.act(told["review"], "send", lane="hme")
-            assert (bad.status, bad.error["code"]) == (400, "lane_not_allowed")
-            assert "did you mean `home`" in bad.error["message"]
+            assert (item["lane"], item["lanes"]) == ("home", ["premium"])
+            for lane, hint in (
+                ("premum", "did you mean `premium`"),
+                ("home", "cannot be sent to `home`; known here: premium"),
+            ):
+                bad = await it.act(told["review"], "send", lane=lane)
+                assert (bad.status, bad.error["code"]) == (400, "lane_not_allowed")
+                assert hint in bad.error["message"]
             child = (await it.act(told["review"], "send", lane="premium")).json["child"]
             while child not in it.bench.gateway.desk.items:
                 await asyncio.sleep(0.01)

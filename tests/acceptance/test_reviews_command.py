@@ -125,9 +125,9 @@ def test_the_other_acts_say_what_came_of_them(tmp_path: Path) -> None:
             assert "rejected, and nothing is released, by Anna" in words(done)
             assert (await it.poll(told)).error["code"] == "review_rejected"
             told = await it.held()
-            unknown = await laneway(it, "send", told["review"], "--lane", "hom")
-            assert "did you mean `home`?" in words(unknown)
-            assert "sent on as decision" in words(await laneway(it, "send", told["review"], "--lane", "home"))
+            unknown = await laneway(it, "send", told["review"], "--lane", "premum")
+            assert "did you mean `premium`?" in words(unknown)
+            assert "sent on as decision" in words(await laneway(it, "send", told["review"], "--lane", "premium"))
             told = await it.held("Of clause 7: is it valid?")
             arguments = ("--file", str(extract), "--comment", "no names")
             higher = await laneway(it, "reclassify", told["review"], "--to", "restricted", *arguments)

@@ -219,7 +219,7 @@ def checked(
     if act.action == "send":
         if act.lane not in lanes:
             hint = did_you_mean(act.lane, lanes) or f"; it may go to {', '.join(lanes) or 'none'}"
-            raise RequestError(400, "lane_not_allowed", f"`{shown(act.lane)}` may not have this request{hint}", "lane")
+            raise RequestError(400, "lane_not_allowed", f"this cannot be sent to `{shown(act.lane)}`{hint}", "lane")
         return None
     if act.action == "reclassify":
         return _extract(act, item, kept, classes)

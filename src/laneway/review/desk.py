@@ -46,14 +46,14 @@ _log = logging.getLogger("laneway")
 class Desk:
     """The queue of one server. Without people or content nothing can be held for review, and `able` is False.
 
-    `allowed` says where a request may be sent, `onward` sends it, `heard` counts rejections anew: the gateway's.
+    `allowed` says where an item may be sent, `onward` sends it, `heard` counts rejections anew: the gateway's.
     Whoever changes what waits has its `turn`. At most `most` wait, and what was under way by then.
     """
 
     def __init__(self, log: Log, people: People | None = None, content: Content | None = None) -> None:
         self.log, self.people, self.content = log, people, content
         self.items: dict[str, Item] = {}
-        self.allowed: Callable[[Opening], list[str]] = lambda _: []
+        self.allowed: Callable[[Item], list[str]] = lambda _: []
         self.onward: Callable[[Onward], Coroutine[None, None, None]] | None = None
         self.told: Callable[[Item], None] = lambda _: None
         self.heard: Callable[[], Coroutine[None, None, None]] = partial(asyncio.sleep, 0)
@@ -272,7 +272,7 @@ class Desk:
             self._may(item, by)
             sheet = await self.view(id)
             act = sheet.meant(act, self.commitment)
-            words = checked(act, item, sheet.words, sheet.kept, self.allowed(item.opening), classes)
+            words = checked(act, item, sheet.words, sheet.kept, self.allowed(item), classes)
             sheet.seen(act, self.commitment)
             made = self._made(item, by, act, words)
             anew(item.resolutions, made)

@@ -67,7 +67,7 @@ async def item(gateway: Gateway, by: Person, id: str) -> dict[str, object]:
         "extract": extract and {"text": extract.text, "to": extract.extract, "seen": desk.commitment(extract)},
         "comments": sheet.comments,
         "seen": "" if words is None else desk.commitment(words),
-        "lanes": desk.allowed(opening),
+        "lanes": desk.allowed(found),
         "classes": list(classes[: classes.index(opening.signals.sensitivity)])
         if opening.signals.sensitivity in classes
         else [],

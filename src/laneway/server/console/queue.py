@@ -146,7 +146,7 @@ def _words(site: Site, sheet: Sheet) -> dict[str, object]:
     return {
         "messages": sheet.kept.messages(), "answer": sheet.answer, "edits": sheet.edits, "current": current,
         "proposed": sheet.extract or Words(), "comments": sheet.comments,
-        "seen": "" if current is None else desk.commitment(current), "lanes": desk.allowed(item.opening),
+        "seen": "" if current is None else desk.commitment(current), "lanes": desk.allowed(item),
         "lower": policy.classes[: policy.classes.index(was)] if was in policy.classes else (),
     }  # fmt: skip
 
