@@ -120,7 +120,10 @@ def test_the_other_acts_say_what_came_of_them(tmp_path: Path) -> None:
         async with desk(tmp_path) as it:
             told = await it.held()
             silent = await laneway(it, "reject", told["review"])
-            assert (silent.exit_code, "wants a comment" in words(silent)) == (1, True)
+            assert (silent.exit_code, "wants a comment to reject this: give it with --comment" in words(silent)) == (
+                2,
+                True,
+            )
             done = await laneway(it, "reject", told["review"], "--comment", "wrong")
             assert "rejected, and nothing is released, by Anna" in words(done)
             assert (await it.poll(told)).error["code"] == "review_rejected"
@@ -134,6 +137,7 @@ def test_the_other_acts_say_what_came_of_them(tmp_path: Path) -> None:
             assert (higher.exit_code, "is no lower class" in words(higher)) == (1, True)
             lower = await laneway(it, "reclassify", told["review"], "--to", "public", *arguments)
             assert "sent on as decision" in words(lower)
+            assert "an extract has no workload" in words(lower)
 
     run(test)
 
@@ -197,10 +201,11 @@ def test_an_id_that_nobody_knows_gets_the_nearest(tmp_path: Path) -> None:
         async with desk(tmp_path) as it:
             id = (await it.held())["review"]
             missed = await laneway(it, "show", id[:-1] + ("0" if id[-1] != "0" else "1"))
+            assert "no item waits as" in words(missed)
             assert (missed.exit_code, f"the nearest that waits is {id}" in words(missed)) == (1, True)
             it.tokens["Eve"] = "lwr_canary"
             refused = await laneway(it, who="Eve")
-            assert (refused.exit_code, "a reviewer's token" in words(refused)) == (1, True)
+            assert (refused.exit_code, "this token is not known" in words(refused)) == (1, True)
             assert "canary" not in refused.output
 
     run(test)
@@ -242,10 +247,23 @@ def test_on_a_terminal_the_words_are_shown_and_the_reviewer_is_asked(tmp_path: P
     run(test)
 
 
-def _at_a_terminal(it: Desk, id: str, answer: bytes) -> str:
-    """What `laneway reviews approve` prints on a terminal of its own, where `answer` is typed."""
+def test_on_a_terminal_a_comment_that_is_wanted_is_asked_for(tmp_path: Path) -> None:
+    """`reject` without --comment prompts for one, and is done."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told: Any = await it.held()
+            output = await asyncio.to_thread(_at_a_terminal, it, told["review"], b"clause 9 is wrong\n", "reject")
+            assert "the policy wants one to reject this" in output
+            assert (await it.poll(told)).error["code"] == "review_rejected"
+
+    run(test)
+
+
+def _at_a_terminal(it: Desk, id: str, answer: bytes, verb: str = "approve") -> str:
+    """What `laneway reviews VERB` prints on a terminal of its own, where `answer` is typed."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "laneway.cli", "reviews", "approve", id, "--url", it.bench.url.removesuffix("/v1")]
+    command = [sys.executable, "-m", "laneway.cli", "reviews", verb, id, "--url", it.bench.url.removesuffix("/v1")]
     environ = os.environ | {TOKEN: it.tokens["Anna"], "COLUMNS": "80", "TERM": "xterm"}
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ):
         os.close(theirs)

@@ -130,6 +130,7 @@ def approve(id: str, comment: str, url: str, json_: bool, seen: str | None) -> N
     """Release the answer as it stands: the one that you saw, by --seen, or by your yes to what is shown."""
     desk = _Desk.at(url)
     item = desk.item(id)
+    comment = _comment(item, "approve", comment)
     words, seconds = _saw(item, seen, "Release this answer?")
     _print_done(desk.act(item, "approve", comment=comment, seen=words, seconds=seconds), item, json_=json_)
 
@@ -141,6 +142,7 @@ def edit(id: str, comment: str, url: str, json_: bool, file: Any, seen: str | No
     """Release the text of FILE in the answer's place, or what you make of the answer in your editor."""
     desk, started = _Desk.at(url), time.monotonic()
     item = desk.item(id)
+    comment = _comment(item, "edit", comment)
     saw: tuple[str, float | None]
     if file is None:
         text = _edited((item.get("edits") or [item.get("answer") or {}])[-1].get("text", ""))
@@ -156,7 +158,7 @@ def reject(id: str, comment: str, url: str, json_: bool) -> None:
     """Release nothing; who asked is told so."""
     desk = _Desk.at(url)
     item = desk.item(id)
-    _print_done(desk.act(item, "reject", comment=comment), item, json_=json_)
+    _print_done(desk.act(item, "reject", comment=_comment(item, "reject", comment)), item, json_=json_)
 
 
 @_verb
@@ -165,7 +167,7 @@ def send(id: str, comment: str, url: str, json_: bool, lane: str) -> None:
     """Send the request to another lane; what comes of it is reviewed where the policy says so."""
     desk = _Desk.at(url)
     item = desk.item(id)
-    _print_done(desk.act(item, "send", lane=lane, comment=comment), item, json_=json_)
+    _print_done(desk.act(item, "send", lane=lane, comment=_comment(item, "send", comment)), item, json_=json_)
 
 
 @_verb
@@ -180,12 +182,23 @@ def reclassify(id: str, comment: str, url: str, json_: bool, to: str, file: Any,
         raise UsageError("--seen takes the proposed extract as it stands: give no --file, or --to CLASS in its place")
     desk = _Desk.at(url)
     item = desk.item(id)
+    comment = _comment(item, "reclassify", comment)
     if seen is not None:
         made = desk.act(item, "reclassify", seen=_named(item, item.get("extract") or {}, seen), comment=comment)
     else:
         text = _edited("") if file is None else _read(file)
         made = desk.act(item, "reclassify", to=to, text=text, comment=comment)
     _print_done(made, item, json_=json_)
+
+
+def _comment(item: dict[str, Any], action: str, comment: str) -> str:
+    """The comment, asked for on a terminal where the policy wants one. Raises UsageError elsewhere."""
+    if comment.strip() or action not in item["comment"]:
+        return comment
+    if not (sys.stdin.isatty() and out.is_terminal):
+        raise UsageError(f"the policy wants a comment to {action} this: give it with --comment")
+    said: str = click.prompt(f"Comment (the policy wants one to {action} this)", err=True)
+    return said
 
 
 def _named(item: dict[str, Any], words: dict[str, Any], seen: str) -> str:
@@ -329,5 +342,7 @@ def _print_done(made: dict[str, Any], item: dict[str, Any], *, json_: bool) -> N
     else:
         done = "released"
     out.print(visible(who.format(done)), style="green", soft_wrap=True)
+    if made["child"] and made["action"] == "reclassify":
+        out.print("an extract has no workload: no workload's review or floor applies to it", style="dim")
     if not made["final"]:
         err.print("it waits for them", style="dim")

@@ -384,7 +384,7 @@ class Desk:
             return item
         story = self._story(id)
         if story is None or story.review is None:
-            raise _unknown(id)
+            raise RequestError(404, "unknown_review", f"no item waits as {id[:40]!r}")
         end = final(each.entry for each in story.resolutions)
         how = "is over" if end is None or end.action == "expire" else f"was ended by {end.by}: {end.action}"
         raise RequestError(409, "review_closed", f"the review of {id} {how}")

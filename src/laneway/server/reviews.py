@@ -39,7 +39,8 @@ def who(gateway: Gateway, headers: Mapping[str, str]) -> Person:
     except ReviewersError as error:
         raise RequestError(503, "reviewers_unusable", f"{error}") from None
     if person is None:
-        message = "this needs a reviewer's token, as `Authorization: Bearer`; `laneway reviewers add NAME` makes one"
+        wrong = "this token is not known" if token else "this needs a reviewer's token, as `Authorization: Bearer`"
+        message = f"{wrong}; `laneway reviewers add NAME --role review` makes one"
         raise RequestError(401, "no_reviewer", message)
     return person
 
