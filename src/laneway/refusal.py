@@ -85,7 +85,8 @@ def told(decision: Hold | Refuse, opening: Opening, id: str) -> str:
     asked = f"{opening.signals.sensitivity}, {opening.signals.difficulty} request for `{opening.model}`"
     says = f' "{first.says}"' if first.says else ""
     if first.code == "approval-required":
-        then = "No reviewer is named (`laneway reviewers add NAME`), so nobody could release it, and no lane was asked."
+        then = ("No reviewer is named (`laneway reviewers add NAME --role review`), so nobody could release it, and "
+                "no lane was asked.")  # fmt: skip
     elif first.code in HALTED:
         then = "Send it again later, or ask who did that."
     elif isinstance(decision, Hold):

@@ -118,6 +118,27 @@ def test_an_answer_is_kept_back_until_it_is_approved_and_fetched_by_an_openai_cl
     run(test)
 
 
+def test_an_openai_client_polls_as_the_page_says(tmp_path: Path) -> None:
+    """What is held has no choices; with the raw response its status and place are seen, and polled until it is released."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            client = openai.AsyncOpenAI(base_url=it.bench.url, api_key="any", default_headers=ASKED)
+            said: Any = {"model": "auto", "messages": [{"role": "user", "content": FLAGS}]}
+            assert (await client.chat.completions.create(**said)).choices is None
+            assert [chunk async for chunk in await client.chat.completions.create(**said, stream=True)] == []
+            got = (await client.chat.completions.with_raw_response.create(**said)).http_response
+            place = got.headers["Location"]
+            got = await client.get(place.removeprefix("/v1"), cast_to=type(got))
+            assert (got.status_code, int(got.headers["Retry-After"])) == (202, 5)
+            await it.act(got.headers["Laneway-Decision"], "approve")
+            got = await client.get(place.removeprefix("/v1"), cast_to=type(got))
+            await client.close()
+            assert ChatCompletion.model_validate(got.json()).choices[0].message.content == "from home"
+
+    run(test)
+
+
 def test_an_edit_is_what_is_released_and_counts_against_the_lane(tmp_path: Path) -> None:
     """The caller gets the reviewer's words; the record holds their hash, and that the answer was not good enough."""
 
