@@ -161,7 +161,7 @@ def test_an_edited_answer_reaches_the_client(browser: Browser, tmp_path: Path) -
             expect(page.get_by_text("Nothing waits")).to_be_visible()
             assert fetched(home, told) == "There are two:\nclauses 9 and 11."
             window.go(f"/decisions/{told['review']}")
-            expect(page.get_by_text("edited by Anna").first).to_be_visible()
+            expect(page.get_by_text("in a reviewer's words").first).to_be_visible()
             assert "clauses 9 and 11" not in page.content()
 
 

@@ -247,7 +247,7 @@ def test_nobody_reviews_their_own_request(tmp_path: Path) -> None:
         async with desk(tmp_path, callers=("anna@firm.example",)) as it:
             for name in ("Anna", "ANNA@firm.example"):
                 told = await it.held(headers={"laneway-user": name})
-                own = await it.act(told["review"], "approve")
+                own = await it.act(told["review"], "approve", seen="x")
                 assert (own.status, own.error["code"]) == (403, "own_request")
                 assert (await it.act(told["review"], "approve", "Bo")).json["final"] is True
 
@@ -553,6 +553,9 @@ def test_why_and_the_list_say_what_became_of_it(tmp_path: Path) -> None:
             assert (seen["released"], seen["source"]) == (True, None)
             listed = json.loads(CliRunner().invoke(main, ["log", *line, "--json"]).output)
             ended = {row["id"]: row["ending"] for row in listed}
+            week = json.loads(CliRunner().invoke(main, ["review", *line, "--json", "--no-advice"]).output)
+            rows = {row["cause"]: row["times"] for row in week["rejected"]}
+            assert rows == {"by a reviewer: edit": 1, "by a reviewer: reject": 1}
             assert [ended[each["review"]] for each in (told, other, waits)] == [
                 "held, released", "held, not released", "held, waits"
             ]  # fmt: skip

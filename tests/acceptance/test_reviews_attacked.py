@@ -32,7 +32,7 @@ def test_a_name_is_the_same_however_it_is_written(tmp_path: Path, sent: str) -> 
     async def test() -> None:
         async with desk(tmp_path, callers=(NAME,)) as it:
             told = await it.held(headers={"laneway-user": sent, "laneway-subject": sent})
-            own = await it.act(told["review"], "approve")
+            own = await it.act(told["review"], "approve", seen="x")
             assert (own.status, own.error["code"]) == (403, "own_request")
             assert (await it.act(told["review"], "approve", "Bo")).json["final"] is True
             made = await erase(it.bench.gateway.log, it.bench.gateway.desk.place(), NAME, "Anna", "asked for")
@@ -251,5 +251,20 @@ def test_who_asked_and_about_what_stays_with_an_extract(tmp_path: Path) -> None:
             assert (made.asker, made.subject) == (opening.asker, opening.subject)
             assert made.asker
             assert made.subject
+
+    run(test)
+
+
+def test_who_asked_does_not_read_what_nobody_has_released(tmp_path: Path) -> None:
+    """A reviewer sees that their own request waits, and none of its words."""
+
+    async def test() -> None:
+        async with desk(tmp_path) as it:
+            told = await it.held(headers={"laneway-user": "Anna"})
+            own, other = await it.seen(told["review"]), await it.seen(told["review"], "Bo")
+            assert own["own"] is True
+            assert "answer" not in own
+            assert "request" not in own
+            assert other["answer"]["text"] == "from home"
 
     run(test)

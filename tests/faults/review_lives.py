@@ -44,7 +44,7 @@ Also between the erasure of words and that of their write-ahead log.
 BLIND = "from laneway.review import desk; desk.signed = lambda *_: 2\n"
 """A server that counts any one person as two."""
 
-LATE = "from laneway.review.desk import Desk; Desk._over = lambda *_: False\n"
+LATE = "from laneway.review.item import Item; Item.over = lambda *_: False\n"
 """A server that knows no time-out."""
 
 UNSEEN = "from laneway.review.desk import Desk; Desk._seen = lambda *_: None\n"

@@ -48,7 +48,7 @@ async def through(it: Desk, tried: list[Answered]) -> None:
     ):  # fmt: skip
         tried.append(await it.call("POST", f"/reviews/{id}", "Anna", action=action, **said))
     tried.append(await it.call("POST", f"/reviews/{id}", "Cleo", action="approve", seen=seen, comment=COMMENT))
-    tried.append(await it.act(own["review"], "approve", comment=COMMENT))
+    tried.append(await it.act(own["review"], "approve", comment=COMMENT, seen="x"))
     tried.append(await it.call("GET", f"/reviews/{id}?ticket={TICKET}", None))
     tried.append(await it.call("GET", f"/reviews/{WORDS.replace(' ', '-')}", "Anna"))
     tried.append(await Desk(it.bench, {"Anna": TOKEN}).call("GET", "/reviews"))

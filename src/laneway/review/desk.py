@@ -283,8 +283,8 @@ class Desk:
             if word is not None and not word.accepted:
                 await self.heard()
             if made.final:
+                self._send(sheet.kept, act, made, item)  # before anybody finds the item gone, and nothing sent on
                 await self._close(item, released=act.action in ("approve", "edit"))
-                self._send(sheet.kept, act, made, item)
             return made
 
     def _may(self, item: Item, by: Person) -> None:

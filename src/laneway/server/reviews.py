@@ -54,11 +54,11 @@ async def items(gateway: Gateway, by: Person) -> dict[str, object]:
 
 
 async def item(gateway: Gateway, by: Person, id: str) -> dict[str, object]:
-    """One item; with its words, and what may be done with it, for those who may decide. Raises RequestError."""
+    """One item; with its words, and what may be done with it, for who may decide about it. Raises RequestError."""
     desk = gateway.desk
     sheet = await desk.view(id)
     found, words, extract = sheet.item, sheet.words, sheet.extract
-    if by.role != "review":
+    if by.role != "review" or desk.own(found, by):  # who asked must not read what nobody has released
         return _brief(gateway, found, by, erased=sheet.erased)
     classes, opening = gateway.active.policy.classes, found.opening
     return _brief(gateway, found, by, erased=sheet.erased) | {

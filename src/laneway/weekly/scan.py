@@ -207,7 +207,8 @@ class Scan:
             if hop:
                 event = Event("yield", begun.kind.workload, begun.kind.rule, hop, "regretted")
                 (tally.event if now else tally.unsay)(event, row[2])
-            for sources, change in ((was, tally.unsay), (now, tally.event)):
+            for people, change in ((was, tally.unsay), (now, tally.event)):
+                sources = [source for source in people if source != "reviewer"]  # whose resolution counts
                 if sources:
                     cause = f"by {' and '.join(sources)}"
                     change(Event("rejected", begun.kind.workload, "feedback", lane, cause), row[2])
@@ -242,8 +243,10 @@ class Scan:
         took = max(0.0, (row[1] - opened[1]) / 1e6)
         tally.event(Event("resolved", workload, item.rule, item.cause, said.action), row[2], took)
         lane = _lane(before)
-        if said.action in ("reject", "edit", "send") and lane:
-            tally.event(Event("rejected", workload, "review", lane, f"by a reviewer: {said.action}"), row[2])
+        edited = any(part.resolved(other[4]).action == "edit" for other in before if other[3] == "resolution")
+        done = "edit" if said.action == "approve" and edited else said.action
+        if done in ("reject", "edit", "send") and lane:
+            tally.event(Event("rejected", workload, "review", lane, f"by a reviewer: {done}"), row[2])
 
 
 def _lane(before: Iterable[Row]) -> str:

@@ -65,7 +65,8 @@ def _content(log: Path, id: str, decision: str) -> tuple[Kept, Words]:
     asked = answer = None
     if place(log).exists():
         with closing(Content.open(log)) as content:
-            asked, answer = content.get(id, "request"), content.get(id, "answer")
+            if any(piece.decision == id for piece in content.pieces("capture")):  # not what waits for a person
+                asked, answer = content.get(id, "request"), content.get(id, "answer")
     if asked is None or answer is None:
         raise UsageError(
             f"nothing is kept of what was asked in {shown(decision)}: a rule of `capture` in the policy keeps it from "

@@ -72,13 +72,14 @@ async def one(
     story = await site.read(read)
     values: dict[str, object] = {"answer": None, "current": None, "edits": [], "messages": [], "seen": "", "lanes": [],
                                  "lower": [], "comments": [], "proposed": Words()}  # fmt: skip
-    if reviewer and not sheet.erased:
+    own = desk.own(item, asked.person)
+    if reviewer and not own and not sheet.erased:  # who asked must not read what nobody has released
         values = _words(site, sheet)
     values["draft"] = {key: asked.form.get(key, "") for key in ("text", "extract", "comment", "lane", "to", "action")}
     return await site.page(
         asked, "item.html", f"Review {id}", status=status, item=_row(site, asked, item), wrong=wrong, field=field,
         history=[_step(each) for each in item.resolutions], story=site.pages.html(story), reviewer=reviewer,
-        own=desk.own(item, asked.person), erased=sheet.erased, **values,
+        own=own, erased=sheet.erased, **values,
     )  # fmt: skip
 
 
