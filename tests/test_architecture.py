@@ -92,7 +92,7 @@ LAYERS = """
     serve
     evidence.plan evidence.held evidence.calling evidence.tally evidence.run evidence.judges
     judge shadow
-    review.acts review.item review.sheet review.desk review.captured
+    review.acts review.endings review.item review.recalled review.sheet review.desk review.captured
     refusal
     gateway
     rehearse

@@ -132,7 +132,7 @@ class Gateway:
             async with _kept_alive(run):
                 got, verdict = await self._served(run)
             held = await self._held(run, got, verdict)
-            if onward is not None and held is None:
+            if onward is not None and held is None and _STATUS[verdict.verdict] == "answered":
                 await self.desk.answered(run.id, opening.subject, Words.of(got.answer))
             await self._record(run, _STATUS[verdict.verdict], got.lane, verdict, held=held)
         except LaneError as error:
@@ -222,15 +222,11 @@ class Gateway:
             self.active.standing.heard.gave(run.signals.workload, lane)
         outcome = _outcome(run, status, lane, verdict, code)
         # Handed over before anything is waited for: a client that goes away now must not leave it half way to the log.
-        entries = (outcome, *self._shut(run), *((held.review,) if held else ()))
-        try:
+        entries: tuple[Outcome | Shut, ...] = (outcome, *self._shut(run))
+        if held is None:
             await self.log.append(*entries, otherwise=_instead(run, outcome))
-        except LogError:
-            if held is not None:
-                await self.desk.drop(run.id)
-            raise
-        if held is not None:
-            self.desk.put(held, run.opening, lane)
+        else:
+            await self.desk.opened(held, run.opening, lane, entries, _instead(run, outcome))
 
     def _notice(self, run: Run) -> None:
         """Say so, once, where a lane answers as another model than before; one that is itself again is forgotten."""
@@ -303,14 +299,14 @@ class Gateway:
         status: Status = "held" if held else "refused"
         outcome = Outcome(id=id, status=status, code=code, opening=opening, total_ms=took)
         item = await self._put_away(id, opening, "hold", Kept.of(self.active.policy, decision, said)) if held else None
-        try:
-            await self.log.append(outcome, *((item.review,) if item else ()))
-        except LogError:
-            await self.desk.drop(id)
-            raise
+        opened = None
+        if item is None:
+            await self.log.append(outcome)
+        else:
+            opened = await self.desk.opened(item, opening, None, (outcome,))
         self.traffic.ended[status] += 1
-        if item:
-            return self.desk.put(item, opening, None).waiting(item.ticket)
+        if item is not None and opened is not None:
+            return opened.waiting(item.ticket)
         if isinstance(decision, Route):
             return no_room(len(self.desk.items), id)
         return Stopped(503 if code in HALTED else 403, code, told(decision, opening, id), decision=id,

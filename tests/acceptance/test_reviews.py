@@ -67,7 +67,7 @@ class Desk(NamedTuple):
     async def act(self, id: str, action: str, who: str = "Anna", **more: object) -> Answered:
         """What somebody does with an item that they have just seen."""
         if action in ("approve", "edit") and "seen" not in more:
-            more["seen"] = (await self.seen(id, who))["seen"]
+            more["seen"] = (await self.seen(id, who)).get("seen", "")
         return await self.call("POST", f"/reviews/{id}", who, action=action, **more)
 
     async def poll(self, told: Any) -> Answered:

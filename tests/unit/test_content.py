@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from laneway.errors import ContentError
+from laneway.store import content as content_module
 from laneway.store.content import Content, place
 
 SECRET = b"the merger closes on Friday" * 8
@@ -66,6 +67,29 @@ def test_what_is_erased_is_in_no_file_any_more(kept: Content, log: Path) -> None
     assert gone not in everything(log)
     assert gone[20:60] not in everything(log)
     assert kept.get("d2", "answer") == b"another"
+
+
+def test_what_a_reader_elsewhere_held_on_to_is_forgotten_later(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write-ahead log still has it while another program reads, and the next sweep makes it forget."""
+    monkeypatch.setattr(content_module, "_BUSY_SECONDS", 0.05)
+    with closing(Content.open(log)) as kept, closing(sqlite3.connect(place(log), isolation_level=None)) as reader:
+        kept.put("d1", "answer", SECRET, why="review", until=LATER)
+        (gone,) = sealed(log)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM piece").fetchone()
+        kept.erase("d1")
+        assert gone in everything(log)
+        reader.execute("COMMIT")
+        assert kept.erase_due(0) == 0
+        assert gone not in everything(log)
+
+
+def test_what_was_to_be_released_and_was_not_goes_with_the_rest(kept: Content) -> None:
+    """Of the part that stays only the newest version does: earlier ones were never approved."""
+    for text in (b"never approved", b"approved"):
+        kept.put("d1", "released", text, why="review", until=LATER)
+    assert kept.erase("d1", but="released") == 1
+    assert kept.versions("d1", "released") == [b"approved"]
 
 
 def test_nobody_is_the_subject_of_what_names_none(kept: Content) -> None:

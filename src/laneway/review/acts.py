@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,9 +15,19 @@ from laneway.policy import Policy
 from laneway.policy import Review as Rule
 from laneway.record import Action, Feedback, Opening, Resolution, Review
 from laneway.request import strings
+from laneway.store.content import Part
 
-__all__ = ["Act", "Kept", "Waits", "Words", "anew", "behind", "checked", "current", "final", "heard", "signed",
-           "unreleased"]  # fmt: skip
+__all__ = [
+    "COMMENT_DAYS", "DAY", "FETCH_DAYS", "Act", "Kept", "Waits", "Words", "anew", "behind", "checked", "current",
+    "final", "heard", "pieces", "signed",
+]  # fmt: skip
+
+FETCH_DAYS = 7
+"""How long a released answer waits for its caller."""
+COMMENT_DAYS = 183
+"""How long people's comments are kept."""
+DAY = 86_400_000_000
+"""A day in microseconds."""
 
 _LONGEST = 2**20
 _NOT_SAID = ("role", "name", "tool_call_id")
@@ -165,13 +175,6 @@ def final(resolutions: Iterable[Resolution]) -> Resolution | None:
     return next((each for each in resolutions if each.final), None)
 
 
-def unreleased(end: Resolution) -> RequestError:
-    """What the caller is told where a rejection, or time, was the end: by whom is none of their business."""
-    if end.action == "reject":
-        return RequestError(403, "review_rejected", f"a reviewer did not release the answer of {end.id}")
-    return RequestError(403, "review_expired", f"nobody released the answer of {end.id} in time; ask again")
-
-
 def signed(before: Iterable[Resolution], action: Action, content: str, by: str, people: Container[str]) -> int:
     """How many people stand behind the same words, `by` among them; only `people` count, who still may."""
     kinds = ("reclassify",) if action == "reclassify" else ("approve", "edit")
@@ -201,6 +204,18 @@ def heard(lane: str | None, before: Iterable[Resolution], made: Resolution) -> F
         return None
     good = made.action == "approve" and not any(each.action == "edit" for each in before)
     return Feedback(id=made.id, accepted=good, by=made.by, source="reviewer", reason=made.action)
+
+
+def pieces(act: Act, made: Resolution, words: Words | None, now: int, until: int) -> Iterator[tuple[Part, bytes, int]]:
+    """What must be on disk before `made` is, and until when; the item waits `until` then. UTC, microseconds."""
+    if act.comment:
+        yield "comment", act.comment.encode(), now + COMMENT_DAYS * DAY
+    if words is None:
+        return
+    if act.action in ("edit", "reclassify") and not made.final:
+        yield "edit" if act.action == "edit" else "extract", words.encoded(), until + DAY
+    elif act.action in ("approve", "edit") and made.final:
+        yield "released", words.encoded(), now + FETCH_DAYS * DAY
 
 
 def checked(

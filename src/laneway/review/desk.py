@@ -17,21 +17,31 @@ from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
 from functools import partial
 
-from laneway.errors import ContentError, LogError, RequestError, ReviewersError, UsageError
-from laneway.record import Cause, Opening, Resolution, Review
-from laneway.review.acts import Act, Kept, Words, anew, behind, checked, final, heard, signed, unreleased
+from laneway.errors import ContentError, LanewayError, LogError, RequestError, ReviewersError, UsageError
+from laneway.record import Cause, Entry, Opening, Resolution, Review
+from laneway.review.acts import (
+    DAY,
+    FETCH_DAYS,
+    Act,
+    Kept,
+    Words,
+    anew,
+    behind,
+    checked,
+    final,
+    heard,
+    pieces,
+    signed,
+)
+from laneway.review.endings import closed, erased, gone, unanswered, unknown, unreleased
 from laneway.review.item import Held, Item, Onward, Waiting
 from laneway.review.people import People, Person, alike, hashed
+from laneway.review.recalled import Recalled
 from laneway.review.sheet import Sheet, read
 from laneway.store import Content, Log, Reader, Story
-from laneway.store.content import place
+from laneway.store.content import Part, place
 
-__all__ = ["COMMENT_DAYS", "FETCH_DAYS", "MOST", "Desk"]
-
-FETCH_DAYS = 7
-"""How long a released answer waits for its caller."""
-COMMENT_DAYS = 183
-"""How long people's comments are kept."""
+__all__ = ["MOST", "Desk"]
 
 MOST = 10_000
 """How many items may wait at once."""
@@ -39,7 +49,6 @@ MOST = 10_000
 _FETCHED_SECONDS = 3600
 _SWEEP_SECONDS = 2.0
 _ERASE_EVERY = 60_000_000
-_DAY = 86_400_000_000
 _log = logging.getLogger("laneway")
 
 
@@ -97,56 +106,60 @@ class Desk:
                 self.place()
         if self.content is None:
             return
-        opened: dict[str, list[Resolution]] = {}
         with closing(Reader.open(self.log.path)) as reader:
-            for _, entry in reader.desk():
-                if isinstance(entry, Review):
-                    opened[entry.id] = []
-                elif entry.final:
-                    opened.pop(entry.id, None)
-                elif entry.id in opened:
-                    opened[entry.id].append(entry)
-            for id, done in opened.items():
-                story = reader.story(id)
-                if story is not None and story.review is not None:
-                    lane = story.outcome.entry.lane if story.outcome else None
-                    review = story.review.entry
-                    item = self.items[id] = Item(review, story.opening, lane, story.review.at, self.log.now())
-                    item.resolutions = done
-        for id in {piece.decision for piece in self.content.pieces("review")} - self.items.keys():
-            self.content.erase(id, but="released")
-
-    # What the gateway asks.
+            found = Recalled.of(reader, self.log.now())
+            self.items |= found.items
+            for id in {piece.decision for piece in self.content.pieces("review")} - self.items.keys():
+                self.content.erase(id, but="released" if found.released(id, reader) else "comment")
 
     async def keep(self, id: str, opening: Opening, cause: Cause, kept: Kept, words: Words | None) -> Held:
         """Put the words on disk; what is to be recorded with the outcome, and for the caller.
 
-        Raises ContentError. Call `put` once that is recorded, `drop` where it could not be.
+        Raises ContentError. `opened` comes next.
         """
         content, rule = self._content(), kept.rule
         until = self.log.now() // 1000 + int(rule.within * 1e6)
         ticket = secrets.token_urlsafe(24)
-        pieces = [("request", kept.encoded())] + ([("answer", words.encoded())] if words else [])
+        said: list[tuple[Part, bytes]] = [("request", kept.encoded())]
+        said += [("answer", words.encoded())] if words else []
 
         def write() -> None:
-            for part, data in pieces:
-                content.put(id, part, data, why="review", until=until + _DAY, subject=opening.subject)  # type: ignore[arg-type]
+            for part, data in said:
+                content.put(id, part, data, why="review", until=until + DAY, subject=opening.subject)
 
-        await asyncio.to_thread(write)
+        writing = asyncio.create_task(asyncio.to_thread(write))
+        try:
+            await asyncio.shield(writing)
+        except (ContentError, asyncio.CancelledError):  # nobody will put it on record
+            await asyncio.wait([writing])
+            await self._drop(id)
+            raise
         review = Review(id=id, rule=rule.id, cause=cause, until=until, eyes=rule.eyes, comment=rule.comment,  # type: ignore[arg-type]
                         ticket=hashed(ticket), asker=opening.asker)  # fmt: skip
-        return Held(review, ticket, rule.wait)
+        return Held(review, ticket, 0.0 if opening.source else rule.wait)  # what was sent on, nobody waits for
 
-    def put(self, held: Held, opening: Opening, lane: str | None) -> Item:
-        """The item is on record: it waits."""
+    async def opened(
+        self, held: Held, opening: Opening, lane: str | None, outcome: tuple[Entry, ...], instead: Entry | None = None
+    ) -> Item:
+        """Put it on record, and it waits, though its caller go away meanwhile. Raises LogError: nothing is kept."""
         review = held.review
-        at = datetime.datetime.fromtimestamp(self.log.now() / 1e9, datetime.UTC)
-        item = self.items[review.id] = Item(review, opening, lane, at, self.log.now())
-        self.told(item)
-        return item
 
-    async def drop(self, id: str) -> None:
-        """The item could not be recorded: nothing of it is kept."""
+        async def recorded() -> Item:
+            try:
+                await self.log.append(*outcome, review, otherwise=instead)
+            except LogError:
+                await self._drop(review.id)
+                raise
+            now = self.log.now()
+            at = datetime.datetime.fromtimestamp(now / 1e9, datetime.UTC)
+            item = self.items[review.id] = Item(review, opening, lane, at, now)
+            self.told(item)
+            return item
+
+        return await asyncio.shield(recorded())
+
+    async def _drop(self, id: str) -> None:
+        """It is not on record: nothing of it is kept."""
         with suppress(ContentError):
             await asyncio.to_thread(self._content().erase, id)
 
@@ -172,60 +185,58 @@ class Desk:
         item = self.items.get(id)
         if item is not None:
             if not hmac.compare_digest(hashed(ticket), item.review.ticket):
-                raise _unknown(id)
+                raise unknown(id)
             if not item.over(self.log.now()):
                 raise await self._waits(item, ticket)
             async with self.turn:
                 await self._expire(item)
         story = await asyncio.to_thread(self._story, id)
-        review = story.review.entry if story is not None and story.review is not None else None
-        if story is None or review is None or not hmac.compare_digest(hashed(ticket), review.ticket):
-            raise _unknown(id)
-        return story.opening, await self._released(story, ticket)
+        if story is None or story.review is None or not hmac.compare_digest(hashed(ticket), story.review.entry.ticket):
+            raise unknown(id)
+        try:
+            return story.opening, await self._released(story)
+        except Waiting as other:  # for a review of what it was sent on as: the caller's ticket is this one's
+            raise Waiting(id, ticket, other.until) from None
 
     async def _waits(self, item: Item, ticket: str, asked: str = "") -> RequestError | Waiting:
         """What whoever `asked` is told of an item: that it waits, or that its words were erased meanwhile."""
         id = item.review.id
-        gone = await asyncio.to_thread(self._content().get, id, "request") is None
-        if gone and id in self.items:  # else it was closed meanwhile, and they are to ask again
-            return RequestError(410, "review_gone", f"the words of {asked or id} were erased before anybody "
-                                "released them; ask again")  # fmt: skip
+        kept = await asyncio.to_thread(self._content().get, id, "request")
+        if kept is None and id in self.items:  # else it was closed meanwhile, and they are to ask again
+            return erased(asked or id)
         return Waiting(asked or id, ticket, item.until)
 
-    async def _released(self, story: Story, ticket: str) -> Words:
+    async def _released(self, story: Story) -> Words:
         end = final(each.entry for each in story.resolutions)
         if end is None:  # it is being written
-            raise Waiting(story.id, ticket, datetime.datetime.now(datetime.UTC))
+            raise Waiting(story.id, "", datetime.datetime.now(datetime.UTC))
         if end.action in ("reject", "expire"):
             raise unreleased(end)
         if end.child:
-            return await self._onward(story, end.child, ticket)
+            return await self._onward(story, end.child)
         return await self._words(story.id, end.content)
 
-    async def _onward(self, story: Story, child: str, ticket: str) -> Words:
+    async def _onward(self, story: Story, child: str) -> Words:
         """What came of a request that was sent on, itself or after another review."""
         if child in self.items:
-            raise await self._waits(self.items[child], ticket, story.id)
+            raise await self._waits(self.items[child], "", story.id)
         found = await asyncio.to_thread(self._story, child)
         if found is not None and found.review is not None:
-            return await self._released(found, ticket)
+            return await self._released(found)
         if found is None or found.outcome is None:
             if child not in self._sent:
                 raise RequestError(503, "review_lost", f"{story.id} was sent on, and that was cut short; ask again")
-            raise Waiting(story.id, ticket, datetime.datetime.now(datetime.UTC))
+            raise Waiting(child, "", datetime.datetime.now(datetime.UTC))
         if found.outcome.entry.status != "answered":
-            message = f"the answer of {story.id} was sent on as {child}, which ended without one; see `laneway why`"
-            raise RequestError(503, "review_unanswered", message)
+            raise unanswered(story.id, child)
         return await self._words(child, None)
 
     async def _words(self, id: str, content: str | None) -> Words:
         """The released words, if they are those whose hash is on record; once fetched they go soon."""
-        kept = self._content()
-        now = self.log.now() // 1000
+        kept, now = self._content(), self.log.now() // 1000
         data = await asyncio.to_thread(kept.get, id, "released", now)
         if data is None:
-            raise RequestError(410, "review_gone", f"the released answer of {id} was erased, as it was not fetched "
-                               "in time or was fetched before; ask again")  # fmt: skip
+            raise gone(id)
         if content is not None and self.log.commitment(data) != content:
             raise ContentError(f"the words kept for {id} are not those that were approved; nothing is released")
         await asyncio.to_thread(kept.shorten, id, "released", now + _FETCHED_SECONDS * 1_000_000)
@@ -233,12 +244,9 @@ class Desk:
 
     async def answered(self, onward: str, subject: str, words: Words) -> None:
         """Keep the answer to a request that was sent on, before its outcome is on record."""
-        until = self.log.now() // 1000 + FETCH_DAYS * _DAY
-        await asyncio.to_thread(
-            lambda: self._content().put(onward, "released", words.encoded(), why="review", until=until, subject=subject)
-        )
-
-    # What reviewers ask.
+        until = self.log.now() // 1000 + FETCH_DAYS * DAY
+        put = partial(self._content().put, why="review", until=until, subject=subject)
+        await asyncio.to_thread(put, onward, "released", words.encoded())
 
     async def view(self, id: str) -> Sheet:
         """An item with all its words."""
@@ -264,6 +272,9 @@ class Desk:
 
     async def resolve(self, id: str, by: Person, act: Act, classes: tuple[str, ...]) -> Resolution:
         """What `by` does with an item, on record. Raises RequestError where they may not, or not so; LogError."""
+        return await asyncio.shield(self._resolve(id, by, act, classes))  # once begun it comes to its end
+
+    async def _resolve(self, id: str, by: Person, act: Act, classes: tuple[str, ...]) -> Resolution:
         async with self.turn:
             item = self.item(id)
             if item.over(self.log.now()):
@@ -280,11 +291,14 @@ class Desk:
             word = heard(item.lane, item.resolutions, made)
             await self.log.append(made, *((word,) if word else ()))
             item.resolutions.append(made)
-            if word is not None and not word.accepted:
-                await self.heard()
             if made.final:
                 self._send(sheet.kept, act, made, item)  # before anybody finds the item gone, and nothing sent on
                 await self._close(item, released=act.action in ("approve", "edit"))
+            if word is not None and not word.accepted:
+                try:
+                    await self.heard()
+                except LanewayError as error:  # it is on record, and the next one counts it too
+                    _log.error("the rejection of %s does not count yet: %s", id, error)
             return made
 
     def _may(self, item: Item, by: Person) -> None:
@@ -301,6 +315,10 @@ class Desk:
         except ReviewersError as error:
             raise RequestError(503, "reviewers_unusable", f"{error}") from None
 
+    def shows(self, item: Item, by: Person) -> bool:
+        """Whether `by` may see its words: a reviewer, and nobody who asked for them and is to wait."""
+        return by.role == "review" and not self.own(item, by)
+
     def own(self, item: Item, by: Person) -> bool:
         """Whether it was `by` who asked."""
         return item.review.asker in {self.asker(name) for name in (by.name, *by.callers)}
@@ -312,33 +330,22 @@ class Desk:
         child = f"{self.log.now() // 1_000_000:011x}-{secrets.token_hex(6)}"
         return Resolution(
             id=item.review.id, action=act.action, by=by.name, final=ends, content=content,
-            comment=self.log.commitment(b"comment " + act.comment.encode()) if act.comment else "", lane=act.lane,
+            comment=self.log.commitment(b"comment " + act.comment.encode()) if act.comment else "",
+            lane=act.lane if act.action == "send" else "",
             child=child if ends and act.action in ("send", "reclassify") else "", seconds=act.seconds,
         )  # fmt: skip
 
     def _prepare(self, item: Item, act: Act, made: Resolution, words: Words | None) -> None:
         """What must be on disk before the Resolution is."""
-        id, content, now = made.id, self._content(), self.log.now() // 1000
-
-        def put(part: str, data: bytes, until: int) -> None:
-            content.put(id, part, data, why="review", until=until, subject=item.opening.subject)  # type: ignore[arg-type]
-
-        if act.comment:
-            put("comment", act.comment.encode(), now + COMMENT_DAYS * _DAY)
-        if words is not None and act.action in ("edit", "reclassify") and not made.final:
-            put("edit" if act.action == "edit" else "extract", words.encoded(), item.review.until + _DAY)
-        if words is not None and act.action in ("approve", "edit") and made.final:
-            put("released", words.encoded(), now + FETCH_DAYS * _DAY)
+        for part, data, until in pieces(act, made, words, self.log.now() // 1000, item.review.until):
+            self._content().put(made.id, part, data, why="review", until=until, subject=item.opening.subject)
 
     def _send(self, kept: Kept, act: Act, made: Resolution, item: Item) -> None:
         if not made.child or self.onward is None:
             return
-        body, headers = kept.onward(act, item.opening)
-        going = asyncio.create_task(self.onward(Onward(made.child, made.id, body, headers)))
+        going = asyncio.create_task(self.onward(Onward(made.child, made.id, *kept.onward(act, item.opening))))
         self._sent[made.child] = going
         going.add_done_callback(lambda _: self._sent.pop(made.child, None))
-
-    # Time.
 
     async def run(self) -> None:
         """Close what is past its time, and erase what is, until cancelled."""
@@ -355,7 +362,7 @@ class Desk:
             async with self.turn:
                 await self._expire(item)
         now = self.log.now() // 1000
-        if self.content is not None and now - self._swept > _ERASE_EVERY:
+        if self.content is not None and not 0 <= now - self._swept <= _ERASE_EVERY:  # nor where the clock was set back
             self._swept = now
             await asyncio.to_thread(self.content.erase_due, now)
 
@@ -379,21 +386,14 @@ class Desk:
 
     def item(self, id: str) -> Item:
         """The item that waits as `id`. Raises RequestError where none does, with how it ended."""
-        item = self.items.get(id)
-        if item is not None:
-            return item
+        if id in self.items:
+            return self.items[id]
         story = self._story(id)
         if story is None or story.review is None:
             raise RequestError(404, "unknown_review", f"no item waits as {id[:40]!r}")
-        end = final(each.entry for each in story.resolutions)
-        how = "is over" if end is None or end.action == "expire" else f"was ended by {end.by}: {end.action}"
-        raise RequestError(409, "review_closed", f"the review of {id} {how}")
+        raise closed(id, final(each.entry for each in story.resolutions))
 
     def _story(self, id: str) -> Story | None:
         with closing(Reader.open(self.log.path)) as reader:
             story = reader.story(id)
         return story if story is not None and story.id == id else None
-
-
-def _unknown(id: str) -> RequestError:
-    return RequestError(404, "unknown_review", f"no answer waits as {id[:40]!r} for this ticket")

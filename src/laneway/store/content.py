@@ -64,6 +64,7 @@ class Content:
     def __init__(self, path: Path, db: sqlite3.Connection, cipher: _Cipher, wrong: type[Exception]) -> None:
         self.path, self._db, self._cipher, self._wrong = path, db, cipher, wrong
         self._turn = threading.Lock()
+        self._unscrubbed = False
 
     @classmethod
     def open(cls, log: Path) -> Content:
@@ -82,6 +83,7 @@ class Content:
             raise ContentError(f"the kept content {path} cannot be opened: {error}") from None
         made = cls(path, db, cipher, wrong)
         made._prove(key)
+        made.scrub()  # of what was erased right before a crash
         return made
 
     def close(self) -> None:
@@ -123,7 +125,10 @@ class Content:
             db.execute(SQL["shorten"], {"decision": decision, "part": part, "until": until})
 
     def erase(self, decision: str, *, but: Part = "comment") -> int:
-        """Erase what is kept of a decision for its review, except comments and one part; how many pieces that were."""
+        """Erase what is kept of a decision for its review, except comments and the newest version of one part.
+
+        How many pieces that were.
+        """
         return self._erased("erase_review", decision=decision, but=but)
 
     def erase_subject(self, subject: str) -> int:
@@ -137,8 +142,8 @@ class Content:
     def _erased(self, what: str, **values: object) -> int:
         with self._transaction() as db:
             count = db.execute(SQL[what], values).rowcount
-        if count:
-            self.scrub()
+        if count or self._unscrubbed:
+            self._unscrubbed = not self.scrub()
         return count
 
     def scrub(self) -> bool:

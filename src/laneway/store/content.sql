@@ -35,7 +35,8 @@ SELECT version, sealed FROM piece WHERE decision = :decision AND part = :part AN
 SELECT decision, part, version, why, until FROM piece WHERE :why IS NULL OR why = :why ORDER BY decision, part, version;
 
 -- name: erase_review
-DELETE FROM piece WHERE decision = :decision AND why = 'review' AND part NOT IN ('comment', :but);
+DELETE FROM piece WHERE decision = :decision AND why = 'review' AND part <> 'comment'
+    AND (part <> :but OR version < (SELECT max(version) FROM piece WHERE decision = :decision AND part = :but));
 
 -- name: shorten
 UPDATE piece SET until = min(until, :until) WHERE decision = :decision AND part = :part;
