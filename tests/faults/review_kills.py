@@ -278,6 +278,11 @@ class _World:
         """What `name` does with it, noted before it is sent."""
         asked = item.get("request") or [{"content": "0"}]
         number = int(re.findall(r"\d+", asked[0]["content"])[0])
+        if item.get("workload") == "short" and number % 3 == 0:  # these are decided about when their time is over
+            told = self.ledger.asked[number].told if number in self.ledger.asked else None
+            if told is None or time.monotonic() < told + _SHORT + 2 * _SLACK:
+                await asyncio.sleep(0.01)
+                return
         action = self.chance.choices(("approve", "edit", "reject", "send", "reclassify"), (5, 2, 2, 1, 1))[0]
         words = (item["edits"][-1] if item.get("edits") else item.get("answer") or {"text": ""})["text"]
         body: dict[str, object] = {"action": action, "comment": "c", "seen": item.get("seen", "")}
